@@ -1,0 +1,40 @@
+//! Private keys and what can be done with them: sign. Nothing here knows what it signs for.
+
+pub mod software;
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// The kinds of key this authority makes for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    P256,
+    P384,
+}
+
+/// A signature, on its way.
+pub type Signing<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, KeyError>> + Send + 'a>>;
+
+/// One private key, wherever it lives.
+pub trait Signer: Send + Sync {
+    fn kind(&self) -> KeyKind;
+
+    /// DER of the SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
+    fn public_key(&self) -> &[u8];
+
+    /// Signs the whole message: ECDSA with SHA-256 on P-256, SHA-384 on P-384, as an ASN.1 SEQUENCE of r and s.
+    fn sign<'a>(&'a self, message: &'a [u8]) -> Signing<'a>;
+}
+
+/// Why a key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("cannot read the key {path}: {reason}")]
+    Unreadable { path: String, reason: String },
+    #[error("the key {path} can be read by others (mode {mode:03o}): run chmod 600 on it")]
+    TooOpen { path: String, mode: u32 },
+    #[error("cannot write the key {path}: {reason}")]
+    Unwritable { path: String, reason: String },
+    #[error("the key cannot sign: {0}")]
+    Sign(String),
+}

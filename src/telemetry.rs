@@ -1,0 +1,1 @@
+//! The names of all metrics and spans, in one place.
