@@ -3,8 +3,17 @@
 //! The store knows no policy. A [`Projection`] given at opening turns each event into table rows inside the
 //! transaction that appends it, so the tables can be nothing but a fold of the events.
 
+#[cfg(test)]
+mod contract;
+mod fold;
 pub mod memory;
+mod range;
+pub mod rebuild;
 pub mod redb;
+#[cfg(test)]
+mod redb_tests;
+#[cfg(test)]
+mod testing;
 mod writer;
 
 use std::future::Future;
@@ -13,6 +22,9 @@ use std::pin::Pin;
 
 use crate::clock::Timestamp;
 use crate::ids::EventNumber;
+
+pub use fold::{Head, LOG, event_key};
+pub use range::{prefix_end, scan_prefix};
 
 /// The name of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,17 +42,15 @@ pub struct Range<'a> {
     pub backwards: bool,
 }
 
+/// What a scan calls with each key and value, until it breaks.
+pub type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// A consistent picture of all tables.
 pub trait View {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Calls `each(key, value)` for every row of the range, in key order, until it breaks.
-    fn scan(
-        &self,
-        table: Table,
-        range: Range<'_>,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, table: Table, range: Range<'_>, each: Each<'_>) -> Result<(), StoreError>;
 }
 
 /// A picture that can be written to, inside a commit.
@@ -66,7 +76,7 @@ pub trait Projection: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// Runs once a transaction, after its last event: `entries` are the stored bytes of the new events in order,
-    /// the first of them numbered `first`.
+    /// the first of them numbered `first`. Must give the same rows however the entries are grouped.
     fn seal(&self, rows: &mut dyn Rows, first: EventNumber, entries: &[Vec<u8>]) -> Result<(), StoreError>;
 }
 
@@ -97,12 +107,14 @@ pub struct Committed {
     pub at: Timestamp,
 }
 
-/// Why nothing was written.
+/// Why a commit is not answered with [`Committed`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// Somebody else was faster: take a fresh snapshot and decide again.
     #[error("the decision relied on a row of '{}' that has changed", .table.0)]
     Conflict { table: Table },
+    /// Nobody may be told that it happened. When the failure came while making it durable, the log may yet hold it
+    /// after a restart; only reading the log tells.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -121,6 +133,16 @@ pub enum StoreError {
     Corrupt { table: &'static str, reason: String },
 }
 
+impl StoreError {
+    /// The form in which a failed write is told to everybody who comes after it.
+    fn latched(self) -> Self {
+        match self {
+            Self::Failed(_) => self,
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 /// The durable outcome of a commit, later.
 pub type Pending = Pin<Box<dyn Future<Output = Result<Committed, CommitError>> + Send>>;
 
@@ -129,6 +151,7 @@ pub trait Store<E>: Send + Sync {
     /// Everything that is durable now.
     fn snapshot(&self) -> Result<Box<dyn View + Send>, StoreError>;
 
-    /// Hands the commit to the writer. The future ends when the commit is durable, or will never be.
+    /// Hands the commit to the writer. The future ends when the commit is durable, or will never be; dropping it
+    /// takes the commit back only while it still waits for room in the queue.
     fn commit(&self, commit: Commit<E>) -> Pending;
 }
