@@ -7,6 +7,8 @@
 mod contract;
 mod fold;
 pub mod memory;
+#[cfg(test)]
+mod power_cut;
 mod range;
 pub mod rebuild;
 pub mod redb;
