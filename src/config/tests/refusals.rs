@@ -1,0 +1,341 @@
+//! Each way to spoil the shipped tree is refused with file, line and reason.
+
+use std::fs;
+
+use super::*;
+
+/// file, what is replaced, by what, what the reason says. The problem is on the line of the replaced text,
+/// counted as many lines further as the replacement has line ends before its `@` mark, which is taken out.
+const EDITS: &[(&str, &str, &str, &str)] = &[
+    // Keys and types.
+    ("vitae.toml", "default-label", "default-lable", "unknown field `default-lable`"),
+    ("vitae.toml", "max-body = 65536", "max-body = 65536\n@max-size = 1", "unknown field `max-size`"),
+    ("vitae.toml", "max-body = 65536", "max-body = 1024", "at least 65536"),
+    ("vitae.toml", "\"30s\"", "\"30 s\"", "not a length of time"),
+    ("vitae.toml", "\"127.0.0.1:8443\"", "\"localhost\"", "not the address of a listener"),
+    ("vitae.toml", "\"127.0.0.1:8080\"", "\"127.0.0.1:8443\"", "cannot share an address"),
+    ("vitae.toml", "\"127.0.0.1:8080\"", "\"0.0.0.0:8080\"", "write status-url"),
+    ("vitae.toml", "\"localhost\"", "\"https://localhost\"", "neither a DNS name nor an IP address"),
+    ("vitae.toml", "# status-url = \"http:", "status-url = \"https:", "write http://HOST"),
+    (
+        "vitae.toml",
+        "hospital.example\"",
+        "hospital.example\"\n@status-url = \"http://x/\"",
+        "slash at the end",
+    ),
+    ("vitae.toml", "\"10s\"", "\"0s\"", "refuses everyone"),
+    ("vitae.toml", "\"ldev\"", "\"svc\"", "'svc' is not the label of a device profile"),
+    ("vitae.toml", "\"ldev\"", "\"nothing\"", "'nothing' is not the label of a device profile"),
+    ("hierarchy.toml", "key = \"p256\"", "key = \"p521\"", "unknown variant `p521`"),
+    ("hierarchy.toml", "path-len = 1", "path-length = 1", "unknown field `path-length`"),
+    ("profiles/ldev.toml", "renewable", "renewble", "unknown field `renewble`"),
+    ("profiles/ldev.toml", "\"token\"]", "\"password\"]", "unknown variant `password`"),
+    ("profiles/ldev.toml", "\"p256\"", "\"rsa-1024\"", "not a kind of key"),
+    ("profiles/idev.toml", "{ organization", "{ ward", "unknown variant `ward`"),
+    ("profiles/idev.toml", "type =", "kind =", "unknown field `kind`"),
+    ("lifecycle.toml", "terminal = true", "final = true", "unknown field `final`"),
+    ("lifecycle.toml", "{ hold = [\"ldev\"", "{ freeze = [\"ldev\"", "unknown field `freeze`"),
+    ("roles.toml", "permits = [", "permit = [", "unknown field `permit`"),
+    ("manufacturers/aerune.toml", "title", "name", "unknown field `name`"),
+    // Names that point nowhere.
+    (
+        "lifecycle.toml",
+        "to = [\"clinical-use\"]",
+        "to = [\"clinical-usage\"]",
+        "no stage named 'clinical-usage'",
+    ),
+    ("lifecycle.toml", "from = [\"design\"]", "from = [\"desing\"]", "no stage named 'desing'"),
+    ("lifecycle.toml", "refurbish = \"issue\"", "refurb = \"issue\"", "no stage named 'refurb'"),
+    (
+        "lifecycle.toml",
+        "first-stage = \"manufacturing\"",
+        "first-stage = \"birth\"",
+        "no stage named 'birth'",
+    ),
+    ("lifecycle.toml", "who = [\"mfr-line\"]", "who = [\"mfr-lines\"]", "no role named 'mfr-lines'"),
+    ("lifecycle.toml", "hold = [\"ldev\"", "hold = [\"ldevs\"", "no profile named 'ldevs'"),
+    ("lifecycle.toml", "[matrix.maint]", "[matrix.maint]\n@[matrix.mant]", "no profile named 'mant'"),
+    (
+        "lifecycle.toml",
+        "requires = [\"claimed\"]",
+        "requires = [\"claim\"]",
+        "nothing ever sets the mark 'claim'",
+    ),
+    (
+        "lifecycle.toml",
+        "forbids = [\"claimed\"]",
+        "forbids = [\"claim\"]",
+        "nothing ever sets the mark 'claim'",
+    ),
+    (
+        "lifecycle.toml",
+        "\"issue when claimed\"",
+        "\"issue when owned\"",
+        "nothing ever sets the mark 'owned'",
+    ),
+    ("lifecycle.toml", "\"issue when claimed\"", "\"issue if claimed\"", "is not a cell"),
+    ("lifecycle.toml", "sets = [\"claimed\"]", "sets = [\"Claimed\"]", "is not a mark"),
+    ("profiles/ldev.toml", "ca = \"operational\"", "ca = \"operations\"", "no CA named 'operations'"),
+    ("hierarchy.toml", "issuer = \"root\"", "issuer = \"rot\"", "no CA named 'rot'"),
+    ("roles.toml", "\"device.move\"", "\"device.delete\"", "no permission 'device.delete'"),
+    ("roles.toml", "\"vendor-fse\", \"ra-auto\"", "\"vendor-fsee\"", "no role named 'vendor-fsee'"),
+    // Lives that cannot be lived.
+    (
+        "lifecycle.toml",
+        "[[stage]]\nname = \"retired\"",
+        "[[stage]]\n@name = \"shelf\"\ntitle = \"\"\nterminal = true\n[[stage]]\nname = \"retired\"",
+        "no unit can come to stage 'shelf'",
+    ),
+    (
+        "lifecycle.toml",
+        "name = \"retired\"\ntitle = \"Out of service for good\"\nterminal = true",
+        "@name = \"retired\"\ntitle = \"\"",
+        "no transition leads out of stage 'retired'",
+    ),
+    (
+        "lifecycle.toml",
+        "from = [\"transfer\"]",
+        "from = [\"transfer\", \"retired\"]",
+        "'retired' is terminal",
+    ),
+    (
+        "lifecycle.toml",
+        "remed]\nquarantine = \"issue\"",
+        "remed]\n@retired = \"issue\"",
+        "is terminal and is issued nothing",
+    ),
+    ("lifecycle.toml", "id = \"T2\"", "id = \"T1\"", "an id of its own"),
+    ("lifecycle.toml", "name = \"lost\"", "name = \"recall\"", "two stages named 'recall'"),
+    (
+        "lifecycle.toml",
+        "first-stage = \"manufacturing\"",
+        "first-stage = \"lost\"",
+        "no registration leads to the first stage",
+    ),
+    ("lifecycle.toml", "from = []\nto = [\n", "@from = [\"design\"]\nto = [\n", "a takeover begins a record"),
+    ("lifecycle.toml", "who = [\"hdo-biomed\", \"ra-auto\"]", "who = []", "no one may do it"),
+    (
+        "lifecycle.toml",
+        "reason = \"privilege-withdrawn\"",
+        "reason = \"certificate-hold\"",
+        "is no reason to revoke",
+    ),
+    // The matrix.
+    ("lifecycle.toml", "[matrix.maint]", "[matrix.svc]", "'svc' is not for devices"),
+    (
+        "lifecycle.toml",
+        "remed]\nquarantine = \"issue\"",
+        "remed]\n@quarantine = \"renew\"",
+        "'remed' is not renewable",
+    ),
+    // Lifetimes.
+    ("profiles/ldev.toml", "lifetime = \"7d\"", "lifetime = \"0d\"", "ends at once"),
+    (
+        "profiles/ldev.toml",
+        "lifetime = \"7d\"",
+        "lifetime = \"11y\"",
+        "longer (11y) than its CA 'operational' (10y)",
+    ),
+    ("profiles/ldev.toml", "P3 = \"30d\"", "P3 = \"11y\"", "longer (11y) than its CA"),
+    ("profiles/ldev.toml", "backdate = \"5m\"", "backdate = \"24h\"", "backdate (1d) must be shorter"),
+    ("profiles/ocsp.toml", "lifetime = \"30d\"", "lifetime = \"24h\"", "ocsp-lifetime of CA 'root' (1d)"),
+    (
+        "hierarchy.toml",
+        "lifetime = \"36y\"",
+        "lifetime = \"41y\"",
+        "longer (41y) than its issuer 'root' (40y)",
+    ),
+    ("hierarchy.toml", "lifetime = \"40y\"", "lifetime = \"0y\"", "end at once"),
+    (
+        "hierarchy.toml",
+        "crl-renew-before = \"10d\"",
+        "crl-renew-before = \"30d\"",
+        "shorter than crl-lifetime (30d)",
+    ),
+    ("hierarchy.toml", "ocsp-lifetime = \"24h\"", "ocsp-lifetime = \"0h\"", "end at once"),
+    // Hierarchies.
+    ("hierarchy.toml", "name = \"birth\"", "name = \"root\"", "two CAs named 'root'"),
+    ("hierarchy.toml", "name = \"birth\"", "name = \"every\"", "stands for all CAs"),
+    (
+        "hierarchy.toml",
+        "name = \"birth\"\nissuer = \"root\"",
+        "name = \"birth\"\n@issuer = \"birth\"",
+        "circle of issuers",
+    ),
+    (
+        "hierarchy.toml",
+        "name = \"birth\"\nissuer = \"root\"",
+        "@name = \"birth\"\nissuer = \"operational\"",
+        "path-len of 'birth'",
+    ),
+    (
+        "hierarchy.toml",
+        "[[ca]]\nname = \"birth\"",
+        "[[ca]]\n@name = \"spare\"\nissuer = \"root\"\ncommon-name = \"x\"\nkey = \"p384\"\nlifetime = \"1y\"\npath-len = 0\ncrl-lifetime = \"2d\"\ncrl-renew-before = \"1d\"\nocsp-lifetime = \"1d\"\n[[ca]]\nname = \"birth\"",
+        "CA 'spare' issues nothing",
+    ),
+    // Profiles.
+    ("profiles/ldev.toml", "client-auth", "clientAuth", "not an extended key usage"),
+    ("profiles/ldev.toml", "client-auth", "2.5.29.37.0", "do everything"),
+    ("profiles/ldev.toml", "client-auth", "ocsp-signing", "only the authority may"),
+    ("profiles/ldev.toml", "1.3.6.1.4.1.32473.2.2", "1.3.6.1.4.1.32473.x", "is not an OID"),
+    ("profiles/idev.toml", "type = \"1.3.6.1.4.1.32473.1\"", "type = \"{model}.x\"", "is not an OID"),
+    ("profiles/ldev.toml", "{uuid}", "{ward}", "{ward} is not a placeholder"),
+    ("profiles/ldev.toml", "{uuid}", "{uuid", "a brace without its partner"),
+    ("profiles/ldev.toml", "{uuid}", "{role}", "has nothing for {role}"),
+    (
+        "profiles/ldev.toml",
+        "{ uri = \"urn:dev:ops:32473-{model}-{serial}\" }",
+        "\"server-names\"",
+        "those of Vitae itself",
+    ),
+    ("profiles/ldev.toml", "ca = \"operational\"", "ca = \"every\"", "name one CA"),
+    ("profiles/ldev.toml", "[\"birth-certificate\", \"token\"]", "[]", "no one can enrol"),
+    ("profiles/ldev.toml", "keys = [\"p256\", \"p384\", \"rsa-3072\"]", "keys = []", "no request fits"),
+    (
+        "profiles/svc.toml",
+        "authenticate-by = [\"token\"]",
+        "authenticate-by = [\"birth-certificate\"]",
+        "only devices have a birth certificate",
+    ),
+    ("profiles/svc.toml", "identity = \"service\"", "identity = \"A service\"", "is not a kind of identity"),
+    ("profiles/svc.toml", "renewable = true", "@ocsp-no-check = true", "add ocsp-signing"),
+    (
+        "profiles/admin.toml",
+        "backdate",
+        "authenticate-by = [\"token\"]\nbackdate",
+        "no one enrols for a profile of the authority",
+    ),
+    (
+        "profiles/admin.toml",
+        "extended-key-usage = [\"client-auth\"]",
+        "extended-key-usage-critical = true",
+        "no extended-key-usage to be critical",
+    ),
+];
+
+#[test]
+fn every_bad_edit_is_refused_with_file_line_and_reason() {
+    let mut surprises = Vec::new();
+    for (file, old, new, words) in EDITS {
+        let tree = Spoilt::new();
+        let ahead = new.find('@').map_or(0, |at| new[..at].matches('\n').count());
+        let line = tree.replace(file, old, &new.replacen('@', "", 1)) + ahead;
+        surprises.extend(tree.try_refused(file, line, words).err());
+    }
+    assert!(surprises.is_empty(), "{}", surprises.join("\n\n"));
+}
+
+#[test]
+fn a_device_profile_without_a_row_is_refused() {
+    let tree = Spoilt::new();
+    tree.replace("lifecycle.toml", "[matrix.maint]", "");
+    let errors = tree.load().unwrap_err().to_string();
+    assert!(errors.contains("write [matrix.maint], empty if it is never issued"), "{errors}");
+}
+
+#[test]
+fn two_transitions_for_one_move_are_told_apart_or_refused() {
+    let tree = Spoilt::new();
+    let twice = "id = \"T6\"\ntitle = \"\"\nfrom = [\"deployment\"]\nto = [\"clinical-use\"]\nwho = [\"hdo-biomed\"]\nforbids = [\"claimed\"]\n\n[[transition]]\nid = \"T6x\"";
+    tree.replace("lifecycle.toml", "id = \"T6\"", twice);
+    tree.load().unwrap_or_else(|errors| panic!("{errors}"));
+    let line = tree.replace("lifecycle.toml", "id = \"T8\"", "id = \"T8\"");
+    tree.replace("lifecycle.toml", "forbids = [\"claimed\"]\n\n", "\n");
+    tree.refused("lifecycle.toml", line - 1, "leads the same way as 'T6'");
+}
+
+#[test]
+fn an_est_operation_is_no_label() {
+    for operation in ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc"] {
+        let tree = Spoilt::new();
+        let text = fs::read_to_string(shipped().join("profiles/svc.toml")).unwrap();
+        let file = format!("profiles/{operation}.toml");
+        tree.write(&file, &text);
+        tree.refused(&file, 1, "is an EST operation");
+    }
+}
+
+#[test]
+fn a_file_name_that_is_no_name_is_refused() {
+    let tree = Spoilt::new();
+    tree.write("profiles/My Profile.toml", "");
+    tree.refused("profiles/My Profile.toml", 1, "the file's name is used as a name");
+}
+
+#[test]
+fn missing_files_are_reported_together() {
+    let tree = Spoilt::new();
+    for file in ["vitae.toml", "roles.toml", "lifecycle.toml"] {
+        fs::remove_file(tree.0.path().join(file)).unwrap();
+    }
+    assert_eq!(tree.load().unwrap_err().iter().count(), 3);
+    tree.refused("roles.toml", 1, "cannot be read");
+    assert!(Config::load(&tree.0.path().join("nowhere")).is_err());
+}
+
+#[test]
+fn vitae_needs_its_own_profiles() {
+    for name in ["ocsp", "server", "admin"] {
+        let tree = Spoilt::new();
+        let file = format!("profiles/{name}.toml");
+        fs::remove_file(tree.0.path().join(&file)).unwrap();
+        tree.refused(&file, 1, "Vitae needs a certificate of it itself");
+    }
+}
+
+#[test]
+fn several_problems_are_reported_at_once() {
+    let tree = Spoilt::new();
+    tree.replace("profiles/ldev.toml", "ca = \"operational\"", "ca = \"operations\"");
+    tree.replace("roles.toml", "\"device.move\"", "\"device.delete\"");
+    tree.replace("hierarchy.toml", "\"36y\"", "\"41y\"");
+    assert_eq!(tree.load().unwrap_err().iter().count(), 3);
+}
+
+#[test]
+fn anchors_are_certificates_beside_the_maker() {
+    use rcgen::{CertificateParams, KeyPair};
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let tree = Spoilt::new();
+    let file = "manufacturers/brannoc.toml";
+    let title = "title = \"Brannoc Infusion\"";
+    let line = tree.replace(file, title, &format!("{title}\nanchors = [\"brannoc-root.pem\"]")) + 1;
+    tree.refused(file, line, "cannot be read");
+    for bad in
+        [String::new(), "hello".to_owned(), key.serialize_pem(), certificate.pem().replace("MII", "AAA")]
+    {
+        tree.write("manufacturers/brannoc-root.pem", &bad);
+        tree.refused(file, line, "is not a certificate in PEM");
+    }
+    // Twice, with other text around, as 'openssl x509 -text' writes it.
+    let pem = certificate.pem();
+    tree.write("manufacturers/brannoc-root.pem", &format!("Certificate:\n{pem}\nand\n{pem}\n"));
+    let config = tree.load().unwrap_or_else(|errors| panic!("{errors}"));
+    let maker = config.manufacturer(&"brannoc".parse().unwrap()).unwrap();
+    assert_eq!(maker.anchors(), [certificate.der().to_vec(), certificate.der().to_vec()]);
+    assert_ne!(config.digest(), load().digest());
+    for outside in ["../root.pem", "/etc/passwd", ""] {
+        let tree = Spoilt::new();
+        let line = tree.replace(file, title, &format!("{title}\nanchors = [\"{outside}\"]")) + 1;
+        tree.refused(file, line, "must lie beside this file");
+    }
+}
+
+#[test]
+fn two_cas_cannot_issue_each_other() {
+    let tree = Spoilt::new();
+    let first = tree.replace(
+        "hierarchy.toml",
+        "name = \"operational\"\nissuer = \"root\"",
+        "name = \"operational\"\nissuer = \"service\"",
+    );
+    let second = tree.replace(
+        "hierarchy.toml",
+        "name = \"service\"\nissuer = \"root\"",
+        "name = \"service\"\nissuer = \"operational\"",
+    );
+    tree.refused("hierarchy.toml", first + 1, "circle of issuers");
+    tree.refused("hierarchy.toml", second + 1, "circle of issuers");
+}
