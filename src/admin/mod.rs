@@ -1,1 +1,55 @@
-//! (being built)
+//! The REST API of operators, under `/api/v1`: JSON in and out, RFC 9457 problem documents for refusals.
+
+mod certificates;
+mod crls;
+mod devices;
+mod identities;
+mod log;
+mod openapi;
+mod operator;
+mod problem;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+pub use certificates::RevocationBody;
+pub use devices::{MoveBody, NewDeviceBody};
+pub use identities::NewIdentityBody;
+pub use openapi::ROUTES;
+pub use operator::AdminPeer;
+pub use problem::Problem;
+pub use tokens::{NewTokenBody, TokenBody};
+
+use crate::authority::Authority;
+
+/// All routes; the peer of each connection comes as an extension of the request.
+pub fn router(authority: Arc<Authority>) -> Router {
+    let limit = authority.config().server().limits().max_body;
+    Router::new()
+        .route("/api/v1/devices", get(devices::list).post(devices::register))
+        .route("/api/v1/devices/{id}", get(devices::show))
+        .route("/api/v1/devices/{id}/move", post(devices::move_to))
+        .route("/api/v1/devices/{id}/history", get(devices::history))
+        .route("/api/v1/identities", get(identities::list).post(identities::register))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::issue))
+        .route("/api/v1/tokens/{token}/cancel", post(tokens::cancel))
+        .route("/api/v1/certificates", get(certificates::list))
+        .route("/api/v1/certificates/{serial}", get(certificates::show))
+        .route("/api/v1/certificates/{serial}/pem", get(certificates::pem))
+        .route("/api/v1/certificates/{serial}/trace", get(certificates::trace))
+        .route("/api/v1/revocations", post(certificates::revoke))
+        .route("/api/v1/cas", get(crls::cas))
+        .route("/api/v1/crls", get(crls::list))
+        .route("/api/v1/crls/{ca}", post(crls::publish))
+        .route("/api/v1/log", get(log::head))
+        .route("/api/v1/log/verify", post(log::verify))
+        .route("/api/v1/openapi.json", get(openapi::document))
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(limit))
+        .with_state(authority)
+}

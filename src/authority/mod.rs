@@ -1,1 +1,162 @@
-//! (being built)
+//! The service that acts: it decides by `fleet`, encodes by `pki`, signs by `keys` and commits to `store`.
+//! One file a verb; no other module touches a key or writes to the store.
+
+mod ca;
+mod caller;
+mod enrol;
+mod error;
+mod files;
+mod identity;
+mod init;
+mod issue;
+mod ledger;
+mod movement;
+mod ocsp;
+mod own;
+mod projection;
+mod publish;
+mod query;
+mod register;
+mod revoke;
+mod token;
+mod trace;
+mod transact;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+pub use ca::IssuingCa;
+pub use caller::{Operator, OperatorRefused, PresentedChain};
+pub use enrol::{EnrolRequest, Issued};
+pub use error::{Failed, OpenError};
+pub use init::{InitError, init};
+pub use ledger::{LogReport, TreeHead};
+pub use ocsp::OcspAnswer;
+pub use own::ListenerIdentity;
+pub use projection::Fold;
+pub use movement::{MoveRefused, Moved};
+pub use publish::{PublishRefused, PublishedCrl};
+pub use query::{
+    CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, MAX_PAGE, Page, QueryRefused, TokenView,
+};
+pub use register::RegisterRefused;
+pub use revoke::{Revocation, RevocationAsked, RevokeRefused};
+pub use token::{IssuedToken, TokenRefused};
+pub use trace::{Approval, HistoryLine, Link, Trace, TracedDevice};
+
+use crate::clock::{Clock, Random};
+use crate::config::{Config, Profile};
+use crate::fleet::Event;
+use crate::ids::{CaName, ProfileName};
+use crate::store::redb::RedbStore;
+use crate::store::{Store, StoreError, View};
+
+/// The running authority: its policy, its keys and its record.
+pub struct Authority {
+    config: Arc<Config>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    store: Arc<dyn Store<Event>>,
+    dir: PathBuf,
+    cas: BTreeMap<CaName, IssuingCa>,
+    listener: ArcSwapOption<ListenerIdentity>,
+    /// Goes up with every commit that changes a certificate's status: caches of status answers follow it.
+    status_epoch: AtomicU64,
+}
+
+impl Authority {
+    /// Opens the data folder that [`init`] made, and brings what is near its end up to date.
+    pub async fn open(
+        dir: &Path,
+        config: Arc<Config>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, OpenError> {
+        let authority = Self::open_quietly(dir, config, clock, random)?;
+        authority.upkeep().await.map_err(|failed| OpenError::Upkeep(failed.to_string()))?;
+        Ok(authority)
+    }
+
+    /// Opens without writing anything.
+    fn open_quietly(
+        dir: &Path,
+        config: Arc<Config>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, OpenError> {
+        let path = files::store(dir);
+        if !path.exists() {
+            return Err(OpenError::NotInitialised { dir: dir.display().to_string() });
+        }
+        let store = RedbStore::open(&path, config.server().cache_bytes(), Arc::new(Fold))?;
+        Self::with_store(dir, config, clock, random, Arc::new(store))
+    }
+
+    /// The same authority on another store: how tests make a store fail.
+    pub fn with_store(
+        dir: &Path,
+        config: Arc<Config>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        store: Arc<dyn Store<Event>>,
+    ) -> Result<Self, OpenError> {
+        let cas = ca::load_all(dir, &config, &*store.snapshot()?)?;
+        let authority = Self {
+            config,
+            clock,
+            random,
+            store,
+            dir: dir.to_owned(),
+            cas,
+            listener: ArcSwapOption::empty(),
+            status_epoch: AtomicU64::new(0),
+        };
+        authority.load_own()?;
+        authority.load_crls()?;
+        Ok(authority)
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub fn ca(&self, name: &CaName) -> Option<&IssuingCa> {
+        self.cas.get(name)
+    }
+
+    /// Every CA, in the order of their names.
+    pub fn cas(&self) -> impl Iterator<Item = &IssuingCa> {
+        self.cas.values()
+    }
+
+    /// The profile behind an EST label; without a label, the default one.
+    pub fn profile_of_label(&self, label: Option<&str>) -> Option<&Profile> {
+        let name = match label {
+            None => self.config.profiles().default_label().clone(),
+            Some(label) => label.parse::<ProfileName>().ok()?,
+        };
+        self.config.profiles().get(&name).filter(|profile| profile.is_label())
+    }
+
+    /// A number that is larger after every change of a certificate's status.
+    pub fn status_epoch(&self) -> u64 {
+        self.status_epoch.load(Ordering::Acquire)
+    }
+
+    fn status_changed(&self) {
+        self.status_epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn View + Send>, StoreError> {
+        self.store.snapshot()
+    }
+}

@@ -1,12 +1,16 @@
 //! `manufacturers/*.toml`: the makers of devices and the anchors of the birth certificates they issue themselves.
 
+use std::collections::BTreeSet;
+
 use der::Decode;
 use serde::Deserialize;
 use toml::Spanned;
 use x509_cert::Certificate;
 
-use super::tree::File;
+use super::tree::{File, Tree};
 use crate::ids::MakerName;
+
+const FOLDER: &str = "manufacturers";
 
 /// A maker of devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,23 +43,51 @@ pub(super) struct RawManufacturer {
     anchors: Vec<Spanned<String>>,
 }
 
-pub(super) fn check(file: &File, name: MakerName, raw: RawManufacturer) -> Manufacturer {
-    let anchors = raw.anchors.iter().flat_map(|path| match read(file, path.get_ref()) {
-        Ok(certificates) => certificates,
-        Err(reason) => {
-            file.refuse(path.span(), format!("anchor '{}' {reason}", path.get_ref()));
-            Vec::new()
+/// A maker is a TOML file, a PEM file, or both under one name: `NAME.pem` holds the anchors of NAME.
+pub(super) fn check_all(tree: &Tree, makers: Vec<(File, MakerName, RawManufacturer)>) -> Vec<Manufacturer> {
+    let mut alone: BTreeSet<String> = tree.names(FOLDER, ".pem").into_iter().collect();
+    let mut checked: Vec<Manufacturer> = Vec::new();
+    for (file, name, raw) in makers {
+        let mut anchors = Vec::new();
+        for path in &raw.anchors {
+            match read(tree, path.get_ref()) {
+                Ok(certificates) => anchors.extend(certificates),
+                Err(reason) => file.refuse(path.span(), format!("anchor '{}' {reason}", path.get_ref())),
+            }
+            alone.remove(path.get_ref().trim_end_matches(".pem"));
         }
-    });
-    Manufacturer { name, anchors: anchors.collect(), title: raw.title }
+        if alone.remove(name.as_str()) {
+            anchors.extend(read_own(tree, name.as_str()));
+        }
+        checked.push(Manufacturer { name, title: raw.title, anchors });
+    }
+    for stem in alone {
+        match stem.parse::<MakerName>() {
+            Ok(name) => {
+                let anchors = read_own(tree, name.as_str());
+                checked.push(Manufacturer { title: name.to_string(), name, anchors });
+            }
+            Err(error) => tree.refuse(&format!("{FOLDER}/{stem}.pem"), 1, format!("the file's name is used as a name: {error}")),
+        }
+    }
+    checked.sort_by(|a, b| a.name.cmp(&b.name));
+    checked
 }
 
-fn read(file: &File, path: &str) -> Result<Vec<Vec<u8>>, String> {
+fn read_own(tree: &Tree, stem: &str) -> Vec<Vec<u8>> {
+    let path = format!("{stem}.pem");
+    read(tree, &path).unwrap_or_else(|reason| {
+        tree.refuse(&format!("{FOLDER}/{path}"), 1, reason);
+        Vec::new()
+    })
+}
+
+fn read(tree: &Tree, path: &str) -> Result<Vec<Vec<u8>>, String> {
     // A file elsewhere would not travel with the folder.
     if path.is_empty() || path.contains(['/', '\\']) || path.starts_with('.') {
         return Err("must lie beside this file: copy it here and write its name alone".to_owned());
     }
-    let bytes = file.tree().try_bytes(&format!("manufacturers/{path}")).map_err(|error| {
+    let bytes = tree.try_bytes(&format!("{FOLDER}/{path}")).map_err(|error| {
         format!("cannot be read ({error}): put the PEM file beside this one, or take the line out")
     })?;
     let text = String::from_utf8_lossy(&bytes);

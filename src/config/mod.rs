@@ -54,6 +54,7 @@ pub struct Config {
     lifecycle: Lifecycle,
     roles: Roles,
     manufacturers: Vec<Manufacturer>,
+    default_maker: MakerName,
     digest: Digest,
 }
 
@@ -91,13 +92,14 @@ impl Config {
         let (server_file, raw) = server;
         check_default_label(&server_file, &raw, &by_name);
         let server = server::check(&server_file, &raw);
-        let manufacturers =
-            makers.into_iter().map(|(file, name, raw)| manufacturers::check(&file, name, raw)).collect();
+        let manufacturers = manufacturers::check_all(&tree, makers);
+        check_default_maker(&server_file, &raw, &manufacturers);
         tree.verdict()?;
 
         let profiles = Profiles { by_name, default_label: raw.default_label.into_inner() };
         let digest = tree.digest();
-        Ok(Self { server, hierarchy, profiles, lifecycle, roles, manufacturers, digest })
+        let default_maker = raw.default_maker.into_inner();
+        Ok(Self { default_maker, server, hierarchy, profiles, lifecycle, roles, manufacturers, digest })
     }
 
     pub fn server(&self) -> &Server {
@@ -129,6 +131,11 @@ impl Config {
         self.manufacturers.iter().find(|maker| maker.name() == name)
     }
 
+    /// The maker of a device that is registered without naming one.
+    pub fn default_maker(&self) -> &MakerName {
+        &self.default_maker
+    }
+
     /// SHA-256 over every file that was read: which policy was in force.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -157,7 +164,7 @@ where
             }
         }
     };
-    tree.names(folder).into_iter().filter_map(read).collect()
+    tree.names(folder, ".toml").into_iter().filter_map(read).collect()
 }
 
 fn check_default_label(file: &File, raw: &RawServer, profiles: &BTreeMap<ProfileName, Profile>) {
@@ -167,5 +174,14 @@ fn check_default_label(file: &File, raw: &RawServer, profiles: &BTreeMap<Profile
         let known = hierarchy::list(profiles.values().filter(|p| is_device(p)).map(Profile::name));
         let reason = format!("'{label}' is not the label of a device profile: choose one of {known}");
         file.refuse(raw.default_label.span(), reason);
+    }
+}
+
+fn check_default_maker(file: &File, raw: &RawServer, makers: &[Manufacturer]) {
+    let maker = raw.default_maker.get_ref();
+    if !makers.iter().any(|known| known.name() == maker) {
+        let known = hierarchy::list(makers.iter().map(Manufacturer::name));
+        let reason = format!("there is no maker '{maker}' in manufacturers/: choose one of {known}");
+        file.refuse(raw.default_maker.span(), reason);
     }
 }

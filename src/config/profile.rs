@@ -105,6 +105,7 @@ pub struct Profile {
     pub(super) lifetime: Duration,
     pub(super) lifetime_of_model: BTreeMap<String, Duration>,
     pub(super) backdate: Duration,
+    pub(super) birth: bool,
     pub(super) renewable: bool,
     pub(super) authenticate_by: Vec<Proof>,
     pub(super) keys: Vec<KeyRule>,
@@ -149,6 +150,11 @@ impl Profile {
     /// How far notBefore lies before the moment of signing, for devices whose clock is late.
     pub fn backdate(&self) -> Duration {
         self.backdate
+    }
+
+    /// Do its certificates prove who a device is when it enrols for the others?
+    pub fn is_birth(&self) -> bool {
+        self.birth
     }
 
     pub fn renewable(&self) -> bool {

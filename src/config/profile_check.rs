@@ -33,6 +33,8 @@ pub(super) struct RawProfile {
     lifetime_of_model: BTreeMap<String, Spanned<Length>>,
     backdate: Spanned<Length>,
     #[serde(default)]
+    birth: bool,
+    #[serde(default)]
     renewable: bool,
     authenticate_by: Option<Spanned<Vec<Spanned<Proof>>>>,
     keys: Spanned<Vec<KeyRule>>,
@@ -327,6 +329,7 @@ fn finish(file: &File, name: ProfileName, raw: RawProfile) -> Profile {
         lifetime: raw.lifetime.get_ref().0,
         lifetime_of_model: raw.lifetime_of_model.into_iter().map(|(m, l)| (m, l.get_ref().0)).collect(),
         backdate: raw.backdate.get_ref().0,
+        birth: raw.birth,
         renewable: raw.renewable,
         authenticate_by: proofs.into_iter().map(Spanned::into_inner).collect(),
         keys: raw.keys.into_inner(),

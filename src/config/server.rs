@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::duration::Length;
 use super::text::{deserialize_from_str, is_dns_name};
 use super::tree::File;
-use crate::ids::ProfileName;
+use crate::ids::{MakerName, ProfileName};
 
 /// The listeners.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Server {
         &self.limits
     }
 
-    /// How much memory signed status answers may take.
+    /// How much memory the pages of the store may take.
     pub fn cache_bytes(&self) -> usize {
         self.cache_bytes
     }
@@ -91,6 +91,7 @@ fn url_of(written: Option<&str>, status: SocketAddr) -> String {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawServer {
     pub(super) default_label: Spanned<ProfileName>,
+    pub(super) default_maker: Spanned<MakerName>,
     listeners: RawListeners,
     limits: RawLimits,
 }

@@ -72,8 +72,8 @@ impl Tree {
         }
     }
 
-    /// The names (without `.toml`) of the TOML files in a folder, sorted.
-    pub(super) fn names(&self, folder: &str) -> Vec<String> {
+    /// The names (without the ending) of the files in a folder that have it, sorted.
+    pub(super) fn names(&self, folder: &str, ending: &str) -> Vec<String> {
         let entries = match fs::read_dir(self.dir.join(folder)) {
             Ok(entries) => entries,
             Err(error) => {
@@ -84,7 +84,7 @@ impl Tree {
         };
         let mut names: Vec<String> = entries
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned))
+            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(ending).map(str::to_owned))
             // Editors leave hidden copies behind.
             .filter(|name| !name.starts_with('.'))
             .collect();
@@ -122,11 +122,7 @@ impl Tree {
     }
 }
 
-impl<'t> File<'t> {
-    pub(super) fn tree(&self) -> &'t Tree {
-        self.tree
-    }
-
+impl File<'_> {
     pub(super) fn text(&self) -> &str {
         &self.text
     }

@@ -1,1 +1,61 @@
-//! (being built)
+//! The EST door (RFC 7030): parse, call `authority`, encode.
+
+mod answer;
+mod body;
+mod credentials;
+mod operations;
+mod path;
+
+use std::error::Error;
+
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::{Method, Request, Response};
+
+pub use answer::WELL_KNOWN;
+
+use crate::authority::{Authority, PresentedChain};
+use answer::Answer;
+use path::{Operation, Route};
+
+/// Answers one request of a client whose certificates, if any, the TLS handshake has proven.
+pub async fn handle<B>(
+    authority: &Authority,
+    peer: Option<&PresentedChain>,
+    request: Request<B>,
+) -> Response<Full<Bytes>>
+where
+    B: Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    // libest reads base64 only in lines, strongSwan and others only without: this header is how it can be told.
+    let wrapped = answer::wants_lines(request.headers());
+    let answer = route(authority, peer, request).await.unwrap_or_else(|refused| refused);
+    answer.into_response(wrapped)
+}
+
+/// The answer to a request that took too long.
+pub fn timed_out() -> Response<Full<Bytes>> {
+    Answer::timed_out().into_response(false)
+}
+
+async fn route<B>(authority: &Authority, peer: Option<&PresentedChain>, request: Request<B>) -> Result<Answer, Answer>
+where
+    B: Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let Route { label, operation } = path::parse(request.uri().path()).ok_or_else(Answer::no_such_path)?;
+    let profile = authority.profile_of_label(label).ok_or_else(|| Answer::no_such_label(label.unwrap_or_default()))?;
+    match operation {
+        Operation::CaCerts if request.method() == Method::GET || request.method() == Method::HEAD => {
+            operations::cacerts(authority, profile)
+        }
+        Operation::CaCerts => Err(Answer::method_not_allowed("GET, HEAD")),
+        Operation::SimpleEnroll | Operation::SimpleReenroll if request.method() == Method::POST => {
+            let renewal = operation == Operation::SimpleReenroll;
+            operations::enroll(authority, profile, renewal, peer, request).await
+        }
+        Operation::SimpleEnroll | Operation::SimpleReenroll => Err(Answer::method_not_allowed("POST")),
+        Operation::NotOffered(name) => Err(Answer::not_offered(name)),
+    }
+}

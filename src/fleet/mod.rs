@@ -1,1 +1,17 @@
-//! (being built)
+//! What the fleet is and what may happen to it: pure rules over rows, no I/O, no clock.
+//!
+//! `decide` functions read a picture and may refuse; they have no effect. [`apply`] folds the events they give
+//! into the tables and may not refuse.
+
+pub mod apply;
+pub mod enrol;
+pub mod event;
+pub mod movement;
+pub mod names;
+pub mod register;
+pub mod revoke;
+pub mod rows;
+pub mod token;
+
+pub use event::{Actor, Cause, Der, Event, Fact, Issuance, Proof};
+pub use rows::{At, CertificateRow, CrlRow, Device, Enrolment, Identity, KeyRow, Status, TokenRow};

@@ -1,1 +1,88 @@
-//! (being built)
+//! Listeners, TLS, limits and a graceful end: everything between the sockets and the doors.
+
+mod accept;
+mod admin;
+mod est;
+mod listeners;
+mod status;
+mod tls;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use listeners::{Addresses, BindError, Listeners};
+pub use tls::TlsError;
+
+use crate::authority::Authority;
+use crate::telemetry::Metrics;
+
+/// What ends by itself is looked at this often.
+const UPKEEP: Duration = Duration::from_secs(60);
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Serves until `stop` ends, then answers what is in flight and returns; whoever holds the authority closes it.
+pub async fn serve(
+    authority: Arc<Authority>,
+    listeners: Listeners,
+    dir: &Path,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let socket = listeners::bind_socket(dir)?;
+    let (tell, told) = watch::channel(false);
+    let graceful = Arc::new(GracefulShutdown::new());
+    let mut doors = JoinSet::new();
+    let context = accept::Context {
+        shared: accept::Shared { authority: Arc::clone(&authority), metrics: Arc::new(Metrics::default()) },
+        graceful: Arc::clone(&graceful),
+        stopping: told.clone(),
+    };
+    doors.spawn(est::run(context.clone(), listeners.est, tls::est(&authority)?));
+    doors.spawn(status::run(context.clone(), listeners.status));
+    doors.spawn(admin::run_tls(context.clone(), listeners.admin, tls::admin(&authority)?));
+    doors.spawn(admin::run_socket(context.clone(), socket));
+    doors.spawn(upkeep(Arc::clone(&authority), told));
+
+    stop.await;
+    tracing::info!("stopping: no new connections, requests in progress are answered");
+    // Nobody listening any more is as good as told.
+    let _ = tell.send(true);
+    let grace = authority.config().server().limits().shutdown_grace;
+    let drained = tokio::time::timeout(grace, async {
+        while doors.join_next().await.is_some() {}
+        drop(context);
+        // The doors are closed and have let go of it.
+        if let Ok(graceful) = Arc::try_unwrap(graceful) {
+            graceful.shutdown().await;
+        }
+    });
+    if drained.await.is_err() {
+        tracing::warn!(?grace, "some connections did not end in time and are cut");
+    }
+    Ok(())
+}
+
+async fn upkeep(authority: Arc<Authority>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            () = tokio::time::sleep(UPKEEP) => {}
+        }
+        if let Err(error) = authority.upkeep().await {
+            tracing::error!(%error, "upkeep failed; it is tried again in a minute");
+        }
+    }
+}

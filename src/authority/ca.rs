@@ -1,0 +1,201 @@
+//! The certification authorities of the hierarchy, with their keys and what they publish.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use x509_cert::name::Name;
+
+use super::Authority;
+use super::error::OpenError;
+use super::files;
+use super::own::ADMIN;
+use super::publish::PublishedCrl;
+use crate::clock::Timestamp;
+use crate::config::{Ca, Config, Issuer, Profile};
+use crate::fleet::rows::{self, CA, CaRow};
+use crate::ids::{CaName, Digest};
+use crate::keys::Signer;
+use crate::keys::software::SoftwareKey;
+use crate::pki::certificate::Certificate;
+use crate::pki::key::PublicKey;
+use crate::pki::ocsp::{HashAlg, issuer_hashes};
+use crate::pki::pem;
+use crate::store::View;
+
+/// The one shard of every CA's list.
+pub(super) const SHARD: u32 = 0;
+
+/// One CA: what it is, its certificate and its key.
+pub struct IssuingCa {
+    settings: Ca,
+    certificate: Certificate,
+    public_key: PublicKey,
+    pub(super) signer: Arc<dyn Signer>,
+    /// Delegated OCSP signer (RFC 6960 section 4.2.2.2); absent only before the first upkeep.
+    pub(super) ocsp: ArcSwapOption<OcspSigner>,
+    pub(super) crl: ArcSwapOption<PublishedCrl>,
+    /// Builds of the list wait for each other here.
+    pub(super) publishing: tokio::sync::Mutex<()>,
+    hashes: Vec<(HashAlg, Vec<u8>, Vec<u8>)>,
+    crl_url: String,
+    issuer_url: String,
+    ocsp_url: String,
+}
+
+/// The delegated key that signs OCSP answers of one CA.
+pub(super) struct OcspSigner {
+    pub(super) certificate: Vec<u8>,
+    pub(super) key_hash: [u8; 20],
+    pub(super) not_after: Timestamp,
+    pub(super) signer: Arc<dyn Signer>,
+}
+
+impl IssuingCa {
+    pub fn name(&self) -> &CaName {
+        self.settings.name()
+    }
+
+    pub fn settings(&self) -> &Ca {
+        &self.settings
+    }
+
+    /// DER of the CA's certificate, as it was made.
+    pub fn certificate(&self) -> &[u8] {
+        self.certificate.der()
+    }
+
+    pub fn subject(&self) -> &Name {
+        self.certificate.subject()
+    }
+
+    pub fn not_before(&self) -> Timestamp {
+        self.certificate.not_before()
+    }
+
+    pub fn not_after(&self) -> Timestamp {
+        self.certificate.not_after()
+    }
+
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// The list that is published now.
+    pub fn crl(&self) -> Option<Arc<PublishedCrl>> {
+        self.crl.load_full()
+    }
+
+    pub(super) fn crl_url(&self) -> &str {
+        &self.crl_url
+    }
+
+    pub(super) fn issuer_url(&self) -> &str {
+        &self.issuer_url
+    }
+
+    pub(super) fn ocsp_url(&self) -> &str {
+        &self.ocsp_url
+    }
+
+    /// Whether an OCSP CertID names this CA: by its name and its key, never by one alone (O11).
+    pub(super) fn is_named_by(&self, hash: &HashAlg, name_hash: &[u8], key_hash: &[u8]) -> bool {
+        self.hashes.iter().any(|(known, name, key)| known == hash && name == name_hash && key == key_hash)
+    }
+}
+
+pub(super) struct Urls {
+    pub(super) crl: String,
+    pub(super) issuer: String,
+    pub(super) ocsp: String,
+}
+
+/// Where the status door serves what belongs to a CA.
+pub(super) fn urls(config: &Config, ca: &CaName) -> Urls {
+    let base = config.server().status_url();
+    Urls {
+        crl: format!("{base}/crl/{ca}/{SHARD}.crl"),
+        issuer: format!("{base}/ca/{ca}.cer"),
+        ocsp: format!("{base}/ocsp"),
+    }
+}
+
+/// Loads every CA of the configuration and holds it against its record.
+pub(super) fn load_all(
+    dir: &Path,
+    config: &Config,
+    view: &dyn View,
+) -> Result<BTreeMap<CaName, IssuingCa>, OpenError> {
+    config.hierarchy().cas().iter().map(|ca| Ok((ca.name().clone(), load(dir, config, view, ca)?))).collect()
+}
+
+fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<IssuingCa, OpenError> {
+    let name = settings.name();
+    let bad = |reason: String| OpenError::BadCa { ca: name.to_string(), reason };
+    let row: CaRow = rows::get(view, CA, name.as_str().as_bytes())?
+        .ok_or_else(|| OpenError::MissingCa(name.to_string()))?;
+    let record = rows::certificate(view, &row.serial)?
+        .ok_or_else(|| bad("its certificate is not in the record".to_owned()))?;
+    let path = files::ca_certificate(dir, name);
+    let text = fs::read_to_string(&path).map_err(|error| file_error(&path, &error))?;
+    let der = pem::certificates(&text)
+        .ok()
+        .and_then(|found| found.into_iter().next())
+        .ok_or_else(|| bad(format!("{} holds no certificate", path.display())))?;
+    if Digest::of(&der) != record.fingerprint {
+        return Err(bad(format!("{} is not the certificate that was recorded", path.display())));
+    }
+    let certificate = Certificate::from_der(&der).map_err(|error| bad(error.to_string()))?;
+    let public_key = certificate.public_key().map_err(|error| bad(error.to_string()))?;
+    let key_path = files::ca_key(dir, name);
+    let signer = SoftwareKey::load(&key_path)?;
+    if signer.public_key() != public_key.spki_der() {
+        return Err(bad(format!("{} is not the key of its certificate", key_path.display())));
+    }
+    let subject = certificate.subject_der();
+    let hashes = [HashAlg::Sha1, HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512]
+        .into_iter()
+        .map(|hash| {
+            let (name, key) = issuer_hashes(&subject, &public_key, hash);
+            (hash, name, key)
+        })
+        .collect();
+    let urls = urls(config, name);
+    Ok(IssuingCa {
+        settings: settings.clone(),
+        certificate,
+        public_key,
+        signer: Arc::new(signer),
+        ocsp: ArcSwapOption::empty(),
+        crl: ArcSwapOption::empty(),
+        publishing: tokio::sync::Mutex::new(()),
+        hashes,
+        crl_url: urls.crl,
+        issuer_url: urls.issuer,
+        ocsp_url: urls.ocsp,
+    })
+}
+
+pub(super) fn file_error(path: &Path, error: &std::io::Error) -> OpenError {
+    OpenError::File { path: path.display().to_string(), reason: error.to_string() }
+}
+
+impl Authority {
+    /// Whose certificates a device may show at the EST door: our CAs that vouch for clients, and the makers.
+    pub fn device_anchors(&self) -> Vec<Vec<u8>> {
+        let ours = self.cas().filter(|ca| ca.settings().is_client_anchor()).map(|ca| ca.certificate().to_vec());
+        let makers = self.config.manufacturers().iter().flat_map(|maker| maker.anchors().iter().cloned());
+        ours.chain(makers).collect()
+    }
+
+    /// Whose certificates an operator may show at the admin door: the CA of the admin profile.
+    pub fn operator_anchors(&self) -> Vec<Vec<u8>> {
+        let admin = self.config.profiles().iter().find(|profile| profile.name().as_str() == ADMIN);
+        match admin.map(Profile::ca) {
+            Some(Issuer::One(name)) => self.ca(name).map(|ca| ca.certificate().to_vec()).into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}

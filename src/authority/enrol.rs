@@ -1,0 +1,269 @@
+//! Enrols and renews: from a verified request to a certificate that is durably recorded.
+
+use std::time::Duration;
+
+use super::Authority;
+use super::ca::{IssuingCa, SHARD};
+use super::error::Failed;
+use super::identity;
+use super::issue::{self, Content, Signed};
+use super::transact::{ROUNDS, Tracked};
+use crate::clock::Timestamp;
+use crate::config::{Issuer, Profile, SubjectKey};
+use crate::fleet::enrol::{self, Ask, Credentials, Decision, EnrolError, Grant, Refusal};
+use crate::fleet::rows::{self, CERTIFICATE};
+use crate::fleet::{Actor, Der, Fact, Issuance};
+use crate::ids::{EventNumber, Serial};
+use crate::pki::certificate::Certificate;
+use crate::pki::csr::VerifiedCsr;
+use crate::pki::key::PublicKeyKind;
+use crate::store::{CommitError, Committed, Expected, StoreError, View};
+
+/// A device that keeps asking for what it may not have is recorded once in this time, so it cannot fill the log.
+const SAME_REFUSAL_AGAIN: Duration = Duration::from_secs(3600);
+
+/// A request for a certificate, parsed and its proof of possession checked.
+#[derive(Clone, Copy, Debug)]
+pub struct EnrolRequest<'a> {
+    pub profile: &'a Profile,
+    /// simplereenroll, not simpleenroll.
+    pub renewal: bool,
+    pub csr: &'a VerifiedCsr,
+    pub credentials: &'a Credentials,
+}
+
+/// A certificate that is in the record. Only a commit makes one, or the record itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    serial: Serial,
+    certificate: Vec<u8>,
+    event: EventNumber,
+}
+
+impl Issued {
+    pub fn serial(&self) -> Serial {
+        self.serial
+    }
+
+    /// DER.
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// The event that issued it.
+    pub fn event(&self) -> EventNumber {
+        self.event
+    }
+}
+
+impl Authority {
+    /// Gives the certificate that was asked for, or says why not. Nothing is changed by a refusal but its own record.
+    pub async fn enrol(&self, request: EnrolRequest<'_>) -> Result<Issued, Failed<Refusal>> {
+        let result = self.enrol_unrecorded(request).await;
+        if let Err(Failed::Refused(refusal)) = &result {
+            self.record_refusal(request.profile, refusal).await;
+        }
+        result
+    }
+
+    async fn enrol_unrecorded(&self, request: EnrolRequest<'_>) -> Result<Issued, Failed<Refusal>> {
+        for _ in 0..ROUNDS {
+            let now = self.clock.now();
+            let (grant, expected) = match self.decide(request, now)? {
+                Decided::Repeat(issued) => return Ok(issued),
+                Decided::Issue(grant, expected) => (grant, expected),
+            };
+            let signed = self.sign_granted(request, &grant, now).await?;
+            match self.record(request, *grant, signed, expected, now).await {
+                Ok(issued) => return Ok(issued),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(Failed::Unavailable(format!("lost {ROUNDS} races for the same rows")))
+    }
+
+    fn decide(&self, request: EnrolRequest<'_>, now: Timestamp) -> Result<Decided, Failed<Refusal>> {
+        let snapshot = self.snapshot()?;
+        let view = Tracked::new(&*snapshot);
+        let ask = Ask {
+            profile: request.profile,
+            renewal: request.renewal,
+            key: request.csr.public_key().digest(),
+            credentials: request.credentials,
+        };
+        let decision = enrol::decide(&view, &self.config, &ask, now).map_err(|error| match error {
+            EnrolError::Refused(refusal) => Failed::Refused(refusal),
+            EnrolError::Store(error) => error.into(),
+        })?;
+        match decision {
+            Decision::Repeat(serial) => Ok(Decided::Repeat(self.recall(&view, serial)?)),
+            Decision::Issue(grant) => {
+                self.check_renewed_names(&view, request, &grant)?;
+                Ok(Decided::Issue(Box::new(grant), view.into_expected()))
+            }
+        }
+    }
+
+    /// Takes an issued certificate out of the record again.
+    fn recall<R>(&self, view: &dyn View, serial: Serial) -> Result<Issued, Failed<R>> {
+        let row = rows::certificate(view, &serial)?.ok_or_else(|| StoreError::Corrupt {
+            table: CERTIFICATE.0,
+            reason: format!("certificate {serial} is indexed but missing"),
+        })?;
+        let certificate = self.certificate_der(view, &row)?;
+        Ok(Issued { serial, certificate, event: row.issued.event })
+    }
+
+    fn check_renewed_names(
+        &self,
+        view: &dyn View,
+        request: EnrolRequest<'_>,
+        grant: &Grant,
+    ) -> Result<(), Failed<Refusal>> {
+        let Some(serial) = grant.replaces() else { return Ok(()) };
+        let current = self.recall(view, serial)?;
+        let current = Certificate::from_der(current.certificate()).map_err(own_fault)?;
+        identity::check_renewal(request.csr, grant.holder(), &current)
+    }
+
+    async fn sign_granted(
+        &self,
+        request: EnrolRequest<'_>,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<Signed, Failed<Refusal>> {
+        let profile = request.profile;
+        check_key_kind(request, grant)?;
+        check_usages(request, grant)?;
+        let names = identity::encode(grant).map_err(own_fault)?;
+        if !request.renewal {
+            identity::check_first(request.csr, grant, &names)?;
+        }
+        let content = Content {
+            profile,
+            model: grant.model(),
+            subject: names.subject,
+            alt_names: names.alt_names,
+            key: request.csr.public_key(),
+        };
+        self.sign(self.issuer_of(profile)?, content, now).await
+    }
+
+    fn issuer_of<R>(&self, profile: &Profile) -> Result<&IssuingCa, Failed<R>> {
+        let ca = match profile.ca() {
+            Issuer::One(name) => self.ca(name),
+            Issuer::Every => None,
+        };
+        ca.ok_or_else(|| Failed::Unavailable(format!("profile {} has no CA of its own", profile.name())))
+    }
+
+    async fn record(
+        &self,
+        request: EnrolRequest<'_>,
+        grant: Grant,
+        signed: Signed,
+        mut expected: Vec<Expected>,
+        now: Timestamp,
+    ) -> Result<Issued, CommitError> {
+        expected.push(Expected { table: CERTIFICATE, key: signed.serial.as_bytes().to_vec(), value: None });
+        let ca = match request.profile.ca() {
+            Issuer::One(name) => name.clone(),
+            Issuer::Every => return Err(StoreError::Failed("a profile without a CA".to_owned()).into()),
+        };
+        let issuance = Issuance {
+            serial: signed.serial,
+            ca,
+            profile: request.profile.name().clone(),
+            profile_version: request.profile.digest(),
+            holder: grant.holder().clone(),
+            stage: grant.stage().map(|(stage, _)| stage.clone()),
+            stage_event: grant.stage().map(|(_, event)| *event),
+            owner: grant.owner().map(str::to_owned),
+            proof: grant.proof().clone(),
+            replaces: grant.replaces(),
+            not_before: signed.not_before,
+            not_after: signed.not_after,
+            key: request.csr.public_key().digest(),
+            shard: SHARD,
+            certificate: Der(signed.der.clone()),
+        };
+        let actor = Actor::Holder { id: grant.holder().clone() };
+        let fact = Fact::CertificateIssued(Box::new(issuance));
+        let Committed { first, .. } = self.commit(&actor, vec![fact], expected, now).await?;
+        Ok(Issued { serial: signed.serial, certificate: signed.der, event: first })
+    }
+
+    /// Keeps the refusal of a holder that has proven who it is. Strangers leave no trace: they could fill the disk (B54).
+    async fn record_refusal(&self, profile: &Profile, refusal: &Refusal) {
+        let Some(holder) = refusal.proven_holder() else { return };
+        let actor = Actor::Holder { id: holder.clone() };
+        let recorded = self
+            .transact(&actor, |view, now| {
+                let Some(device) = rows::device(view, holder)? else { return Ok((Vec::new(), ())) };
+                let told = device
+                    .last_refusal
+                    .is_some_and(|last| last.code == refusal.code() && now < last.at.time + SAME_REFUSAL_AGAIN);
+                if told {
+                    return Ok((Vec::new(), ()));
+                }
+                let fact = Fact::EnrolmentRefused {
+                    holder: holder.clone(),
+                    profile: profile.name().clone(),
+                    code: refusal.code().to_owned(),
+                    key: refusal.key(),
+                };
+                Ok::<_, Failed<Refusal>>((vec![fact], ()))
+            })
+            .await;
+        if let Err(error) = recorded {
+            tracing::warn!(%holder, code = refusal.code(), %error, "a refusal could not be recorded");
+        }
+    }
+}
+
+enum Decided {
+    Issue(Box<Grant>, Vec<Expected>),
+    Repeat(Issued),
+}
+
+fn own_fault<R>(error: impl std::fmt::Display) -> Failed<R> {
+    Failed::Unavailable(error.to_string())
+}
+
+fn check_key_kind(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<Refusal>> {
+    let kind = request.csr.public_key().kind();
+    let fits = |accepted: &SubjectKey| match (accepted, kind) {
+        (SubjectKey::P256, PublicKeyKind::P256)
+        | (SubjectKey::P384, PublicKeyKind::P384)
+        | (SubjectKey::P521, PublicKeyKind::P521)
+        | (SubjectKey::Ed25519, PublicKeyKind::Ed25519) => true,
+        (SubjectKey::Rsa { min_bits }, PublicKeyKind::Rsa { bits }) => bits >= *min_bits,
+        _ => false,
+    };
+    let accepted = request.profile.keys();
+    if accepted.iter().any(fits) {
+        return Ok(());
+    }
+    let accepted: Vec<_> = accepted.iter().map(ToString::to_string).collect();
+    Err(Failed::Refused(Refusal::KeyKind {
+        holder: grant.holder().clone(),
+        profile: request.profile.name().clone(),
+        given: kind.to_string(),
+        accepted: accepted.join(", "),
+    }))
+}
+
+/// Usages come from the profile alone. A request that wants only others would get a certificate it cannot use (B11).
+fn check_usages(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<Refusal>> {
+    let asked = request.csr.extended_key_usages();
+    let given = issue::usages_of(request.profile);
+    if asked.is_empty() || asked.iter().any(|usage| given.contains(usage)) {
+        return Ok(());
+    }
+    Err(Failed::Refused(Refusal::UsageNotGiven {
+        holder: grant.holder().clone(),
+        profile: request.profile.name().clone(),
+    }))
+}
+

@@ -1,0 +1,485 @@
+//! Reads the record: lists and single rows, as people and programs see them.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::caller::{Operator, OperatorRefused, permit};
+use super::error::Failed;
+use super::{Authority, IssuingCa, PublishedCrl};
+use crate::clock::Timestamp;
+use crate::config::{Ca, Config, Issuer, Profile};
+use crate::fleet::rows::{
+    self, CERTIFICATE, CERTIFICATE_BY_HOLDER, CertificateRow, DEVICE_BY_MODEL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Device,
+    IDENTITY, Identity, Status, TOKEN_BY_HOLDER,
+};
+use crate::fleet::{Event, Fact};
+use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Reason, Serial, StageName};
+use crate::ledger::entry::{self, Entry};
+use crate::store::{EVENTS, Range, StoreError, View};
+
+/// The most rows one answer holds.
+pub const MAX_PAGE: usize = 1000;
+
+/// One page of a list, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Pass it as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeviceFilter {
+    pub stage: Option<StageName>,
+    pub model: Option<String>,
+    pub limit: Option<usize>,
+    pub after: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CertificateFilter {
+    pub device: Option<HolderId>,
+    pub status: Option<String>,
+    pub profile: Option<ProfileName>,
+    pub limit: Option<usize>,
+    pub after: Option<String>,
+}
+
+/// A certificate, as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateView {
+    pub serial: Serial,
+    /// The CA that issued it.
+    pub issuer: CaName,
+    /// `None` for the certificate of a CA.
+    pub profile: Option<ProfileName>,
+    /// The holder: a device id, an identity, or `vitae` itself.
+    pub device: HolderId,
+    /// good, held, revoked or expired.
+    pub status: String,
+    pub status_since: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    pub stage_at_issue: Option<StageName>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub key: Digest,
+    pub fingerprint: Digest,
+    pub issued_event: EventNumber,
+    pub replaces: Option<Serial>,
+    pub replaced_by: Option<Serial>,
+}
+
+impl CertificateView {
+    pub(super) fn of(row: CertificateRow, now: Timestamp) -> Self {
+        Self {
+            status: row.status_at(now).to_owned(),
+            reason: match row.status {
+                Status::Good => None,
+                Status::Held => Some(Reason::CertificateHold),
+                Status::Revoked { reason, .. } => Some(reason),
+            },
+            serial: row.serial,
+            issuer: row.ca,
+            profile: row.profile,
+            device: row.holder,
+            status_since: row.status_since.time,
+            stage_at_issue: row.stage,
+            not_before: row.not_before,
+            not_after: row.not_after,
+            key: row.key,
+            fingerprint: row.fingerprint,
+            issued_event: row.issued.event,
+            replaces: row.replaces,
+            replaced_by: row.replaced_by,
+        }
+    }
+}
+
+/// A token, as lists show it: never the secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    /// SHA-256 of the token: what `token cancel` takes.
+    pub token: Digest,
+    pub device: HolderId,
+    pub profile: ProfileName,
+    pub issued: Timestamp,
+    pub expires: Timestamp,
+    /// open, spent, cancelled or expired.
+    pub status: String,
+    pub serial: Option<Serial>,
+}
+
+/// A published list, as lists of lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlView {
+    pub ca: CaName,
+    pub number: u64,
+    pub entries: u64,
+    pub this_update: Timestamp,
+    pub next_update: Timestamp,
+    pub bytes: u64,
+    pub digest: Digest,
+}
+
+impl CrlView {
+    pub fn of(ca: &CaName, list: &PublishedCrl) -> Self {
+        Self {
+            ca: ca.clone(),
+            number: list.number,
+            entries: list.entries,
+            this_update: list.this_update,
+            next_update: list.next_update,
+            bytes: list.der.len() as u64,
+            digest: list.digest,
+        }
+    }
+}
+
+/// A CA, as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaView {
+    pub ca: CaName,
+    /// `None` for a root.
+    pub issuer: Option<CaName>,
+    pub common_name: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub fingerprint: Digest,
+    /// The profiles it issues.
+    pub profiles: Vec<ProfileName>,
+}
+
+/// Why a list or a row is not shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryRefused {
+    #[error(transparent)]
+    Operator(#[from] OperatorRefused),
+    #[error("{0} is not registered")]
+    UnknownHolder(HolderId),
+    #[error("no certificate has the serial number {0}")]
+    UnknownCertificate(Serial),
+    #[error("'{0}' is no status: use good, held, revoked or expired")]
+    BadStatus(String),
+    #[error("'{0}' is not a cursor: pass back what 'next' said")]
+    BadCursor(String),
+    #[error("{what} did not exist yet at {at}")]
+    NotYet { what: String, at: Timestamp },
+}
+
+impl Authority {
+    pub fn device(&self, operator: &Operator, id: &HolderId) -> Result<Device, Failed<QueryRefused>> {
+        permit(operator, "device.read")?;
+        rows::device(&*self.snapshot()?, id)?.ok_or_else(|| Failed::Refused(QueryRefused::UnknownHolder(id.clone())))
+    }
+
+    pub fn devices(&self, operator: &Operator, filter: &DeviceFilter) -> Result<Page<Device>, Failed<QueryRefused>> {
+        permit(operator, "device.read")?;
+        let limit = filter.limit.unwrap_or(100).clamp(1, MAX_PAGE);
+        let snapshot = self.snapshot()?;
+        let ids = device_ids(&*snapshot, filter)?;
+        let mut devices = Vec::new();
+        for id in ids {
+            let Some(device) = rows::device(&*snapshot, &id)? else { continue };
+            let fits = filter.stage.as_ref().is_none_or(|stage| device.stage == *stage)
+                && filter.model.as_ref().is_none_or(|model| device.model == *model);
+            if fits {
+                devices.push(device);
+            }
+            if devices.len() > limit {
+                break;
+            }
+        }
+        Ok(page(devices, limit, |device| device.id.to_string()))
+    }
+
+    pub fn identities(&self, operator: &Operator) -> Result<Vec<Identity>, Failed<QueryRefused>> {
+        permit(operator, "identity.read")?;
+        let snapshot = self.snapshot()?;
+        let mut found = Vec::new();
+        collect(&*snapshot, IDENTITY, &[], &mut |_, value| {
+            found.push(rows::parse::<Identity>(IDENTITY, value)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        found.sort_by_key(|identity| std::cmp::Reverse(identity.registered.event));
+        Ok(found)
+    }
+
+    pub fn certificates(
+        &self,
+        operator: &Operator,
+        filter: &CertificateFilter,
+    ) -> Result<Page<CertificateView>, Failed<QueryRefused>> {
+        permit(operator, "certificate.read")?;
+        if let Some(status) = &filter.status
+            && !["good", "held", "revoked", "expired"].contains(&status.as_str())
+        {
+            return Err(Failed::Refused(QueryRefused::BadStatus(status.clone())));
+        }
+        let after = filter.after.as_ref().map(|text| text.parse::<Serial>().map_err(|_| bad_cursor(text))).transpose()?;
+        let limit = filter.limit.unwrap_or(100).clamp(1, MAX_PAGE);
+        let now = self.clock.now();
+        let snapshot = self.snapshot()?;
+        let mut found = Vec::new();
+        let mut take = |row: CertificateRow| {
+            let fits = filter.status.as_ref().is_none_or(|status| row.status_at(now) == status)
+                && filter.profile.as_ref().is_none_or(|profile| row.profile.as_ref() == Some(profile));
+            if fits {
+                found.push(CertificateView::of(row, now));
+            }
+            if found.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let prefix = filter.device.as_ref().map(|device| rows::key(&[device.as_str().as_bytes(), b""]));
+        let table = if prefix.is_some() { CERTIFICATE_BY_HOLDER } else { CERTIFICATE };
+        let prefix = prefix.unwrap_or_default();
+        // Backwards from the last key in front of the cursor.
+        let end = after.map(|serial| [prefix.as_slice(), serial.as_bytes()].concat());
+        let mut trouble = None;
+        let mut each = |key: &[u8], value: &[u8]| {
+            let row = if prefix.is_empty() {
+                rows::parse(CERTIFICATE, value).map(Some)
+            } else {
+                indexed_certificate(&*snapshot, &key[prefix.len()..])
+            };
+            match row {
+                Ok(Some(row)) => take(row),
+                Ok(None) => ControlFlow::Continue(()),
+                Err(error) => {
+                    trouble = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        match &end {
+            Some(end) => {
+                let range = Range { from: &prefix, to: Some(end), backwards: true };
+                snapshot.scan(table, range, &mut each)?;
+            }
+            None => rows::scan_prefix(&*snapshot, table, &prefix, true, &mut each)?,
+        }
+        if let Some(error) = trouble {
+            return Err(error.into());
+        }
+        Ok(page(found, limit, |view| view.serial.to_string()))
+    }
+
+    pub fn certificate(&self, operator: &Operator, serial: &Serial) -> Result<CertificateView, Failed<QueryRefused>> {
+        permit(operator, "certificate.read")?;
+        let row = rows::certificate(&*self.snapshot()?, serial)?;
+        let row = row.ok_or(Failed::Refused(QueryRefused::UnknownCertificate(*serial)))?;
+        Ok(CertificateView::of(row, self.clock.now()))
+    }
+
+    /// DER of an issued certificate.
+    pub fn certificate_bytes(&self, operator: &Operator, serial: &Serial) -> Result<Vec<u8>, Failed<QueryRefused>> {
+        permit(operator, "certificate.read")?;
+        let snapshot = self.snapshot()?;
+        let row = rows::certificate(&*snapshot, serial)?;
+        let row = row.ok_or(Failed::Refused(QueryRefused::UnknownCertificate(*serial)))?;
+        Ok(self.certificate_der(&*snapshot, &row)?)
+    }
+
+    pub fn tokens(
+        &self,
+        operator: &Operator,
+        device: Option<&HolderId>,
+    ) -> Result<Vec<TokenView>, Failed<QueryRefused>> {
+        permit(operator, "token.read")?;
+        let snapshot = self.snapshot()?;
+        let now = self.clock.now();
+        let prefix = device.map(|device| rows::key(&[device.as_str().as_bytes(), b""])).unwrap_or_default();
+        let mut found = Vec::new();
+        collect(&*snapshot, TOKEN_BY_HOLDER, &prefix, &mut |_, digest| {
+            let digest = <[u8; 32]>::try_from(digest).map(Digest::from_bytes).map_err(|_| corrupt(TOKEN_BY_HOLDER.0))?;
+            if let Some(row) = rows::token(&*snapshot, &digest)? {
+                let status = match (row.spent, row.cancelled) {
+                    (Some(_), _) => "spent",
+                    (None, Some(_)) => "cancelled",
+                    (None, None) if now > row.expires => "expired",
+                    (None, None) => "open",
+                };
+                found.push((
+                    row.issued.event,
+                    TokenView {
+                        token: digest,
+                        device: row.holder,
+                        profile: row.profile,
+                        issued: row.issued.time,
+                        expires: row.expires,
+                        status: status.to_owned(),
+                        serial: row.serial,
+                    },
+                ));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        found.sort_by_key(|(event, _)| std::cmp::Reverse(*event));
+        Ok(found.into_iter().map(|(_, view)| view).collect())
+    }
+
+    pub fn crls(&self, operator: &Operator) -> Result<Vec<CrlView>, Failed<QueryRefused>> {
+        permit(operator, "crl.read")?;
+        Ok(self.cas().filter_map(|ca| Some(CrlView::of(ca.name(), &*ca.crl()?))).collect())
+    }
+
+    pub fn ca_views(&self, operator: &Operator) -> Result<Vec<CaView>, Failed<OperatorRefused>> {
+        permit(operator, "ca.read")?;
+        let profiles_of = |ca: &CaName| {
+            let issues = |profile: &&Profile| *profile.ca() == Issuer::One(ca.clone());
+            self.config.profiles().iter().filter(issues).map(|profile| profile.name().clone()).collect()
+        };
+        let view = |ca: &IssuingCa| CaView {
+            ca: ca.name().clone(),
+            issuer: ca.settings().issuer().cloned(),
+            common_name: ca.settings().common_name().to_owned(),
+            not_before: ca.not_before(),
+            not_after: ca.not_after(),
+            fingerprint: Digest::of(ca.certificate()),
+            profiles: profiles_of(ca.name()),
+        };
+        Ok(self.cas().map(view).collect())
+    }
+
+    /// The bytes of a certificate are in the event that issued it.
+    pub(super) fn certificate_der(&self, view: &dyn View, row: &CertificateRow) -> Result<Vec<u8>, StoreError> {
+        match entry_at(view, row.issued.event)?.event.fact {
+            Fact::CertificateIssued(issuance) => Ok(issuance.certificate.0),
+            Fact::CaCreated { certificate, .. } => Ok(certificate.0),
+            _ => Err(corrupt(EVENTS.0)),
+        }
+    }
+}
+
+/// The CAs whose certificates an EST client is given: those that share a root with the listeners' certificate.
+pub(super) fn trusted_by_clients(config: &Config) -> Vec<CaName> {
+    let server = config.profiles().iter().find(|profile| profile.name().as_str() == super::own::SERVER);
+    match server.map(Profile::ca) {
+        Some(Issuer::One(ca)) => family(config, ca),
+        _ => Vec::new(),
+    }
+}
+
+/// A CA, its root, and everything else below that root, issuers first.
+pub(super) fn family(config: &Config, ca: &CaName) -> Vec<CaName> {
+    let root_of = |name: &CaName| {
+        let mut at = name.clone();
+        // The configuration was checked: issuers exist and form no circle.
+        while let Some(issuer) = config.hierarchy().ca(&at).and_then(Ca::issuer) {
+            at = issuer.clone();
+        }
+        at
+    };
+    let root = root_of(ca);
+    config.hierarchy().cas().iter().map(|ca| ca.name().clone()).filter(|name| root_of(name) == root).collect()
+}
+
+impl Authority {
+    /// DER of what `/cacerts` of a profile's label answers: the family of the listeners and that of the profile's CA.
+    pub fn cacerts(&self, profile: &Profile) -> Vec<&[u8]> {
+        let mut names = trusted_by_clients(&self.config);
+        if let Issuer::One(ca) = profile.ca() {
+            for name in family(&self.config, ca) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names.iter().filter_map(|name| self.ca(name)).map(IssuingCa::certificate).collect()
+    }
+}
+
+pub(super) fn entry_at(view: &dyn View, number: EventNumber) -> Result<Entry<Event>, StoreError> {
+    let bytes = view.get(EVENTS, &number.0.to_be_bytes())?.ok_or_else(|| corrupt(EVENTS.0))?;
+    entry::decode(&bytes).map_err(|error| StoreError::Corrupt { table: EVENTS.0, reason: error.to_string() })
+}
+
+fn device_ids(view: &dyn View, filter: &DeviceFilter) -> Result<Vec<HolderId>, Failed<QueryRefused>> {
+    let parse = |bytes: &[u8]| {
+        std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<HolderId>().ok()).ok_or_else(|| corrupt("device index"))
+    };
+    let mut ids = Vec::new();
+    let (table, prefix) = match (&filter.stage, &filter.model) {
+        (Some(stage), _) => (DEVICE_BY_STAGE, rows::key(&[stage.as_str().as_bytes(), b""])),
+        (None, Some(model)) => (DEVICE_BY_MODEL, rows::key(&[model.as_bytes(), b""])),
+        (None, None) => (DEVICE_BY_TIME, Vec::new()),
+    };
+    if prefix.is_empty() {
+        let end = filter.after.as_ref().map(|text| cursor_event(view, text)).transpose()?;
+        let range = Range { from: &[], to: end.as_ref().map(<[u8; 8]>::as_slice), backwards: true };
+        let want = filter.limit.unwrap_or(100).clamp(1, MAX_PAGE) + 1;
+        let mut bad = None;
+        view.scan(table, range, &mut |_, value| {
+            match parse(value) {
+                Ok(id) => ids.push(id),
+                Err(error) => bad = Some(error),
+            }
+            if bad.is_some() || ids.len() >= want { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        return bad.map_or(Ok(ids), |error| Err(error.into()));
+    }
+    // The indexes are in the order of ids; newest first needs the time of registration.
+    let mut found = Vec::new();
+    collect(view, table, &prefix, &mut |key, _| {
+        let id = parse(&key[prefix.len()..])?;
+        if let Some(device) = rows::device(view, &id)? {
+            found.push((device.registered.event, id));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    found.sort_by_key(|(event, _)| std::cmp::Reverse(*event));
+    if let Some(text) = &filter.after {
+        let end = EventNumber(u64::from_be_bytes(cursor_event(view, text)?));
+        found.retain(|(event, _)| *event < end);
+    }
+    Ok(found.into_iter().map(|(_, id)| id).collect())
+}
+
+/// The cursor of a list of devices is the last device of the page before.
+fn cursor_event(view: &dyn View, text: &str) -> Result<[u8; 8], Failed<QueryRefused>> {
+    let id: HolderId = text.parse().map_err(|_| bad_cursor(text))?;
+    let device = rows::device(view, &id)?.ok_or_else(|| bad_cursor(text))?;
+    Ok(device.registered.event.0.to_be_bytes())
+}
+
+fn indexed_certificate(view: &dyn View, serial: &[u8]) -> Result<Option<CertificateRow>, StoreError> {
+    let serial = <[u8; 16]>::try_from(serial).map_err(|_| corrupt(CERTIFICATE_BY_HOLDER.0))?;
+    rows::certificate(view, &Serial::from_bytes(serial))
+}
+
+/// A prefix scan whose body may fail.
+fn collect(
+    view: &dyn View,
+    table: crate::store::Table,
+    prefix: &[u8],
+    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut trouble = None;
+    rows::scan_prefix(view, table, prefix, false, &mut |key, value| match each(key, value) {
+        Ok(flow) => flow,
+        Err(error) => {
+            trouble = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    trouble.map_or(Ok(()), Err)
+}
+
+/// One row more than the page holds was looked for: it tells whether there is a next page.
+fn page<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Page<T> {
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more { items.last().map(cursor) } else { None };
+    Page { items, next }
+}
+
+fn bad_cursor(text: &str) -> Failed<QueryRefused> {
+    Failed::Refused(QueryRefused::BadCursor(text.to_owned()))
+}
+
+fn corrupt(table: &'static str) -> StoreError {
+    StoreError::Corrupt { table, reason: "a row has the wrong form".to_owned() }
+}

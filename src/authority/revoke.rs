@@ -1,0 +1,104 @@
+//! Revokes single certificates and sees to it that the world is told.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Authority;
+use super::caller::{Operator, OperatorRefused, permit};
+use super::error::Failed;
+use crate::clock::Timestamp;
+use crate::fleet::{Fact, revoke, rows};
+use crate::ids::{CaName, EventNumber, HolderId, Reason, Serial};
+
+/// Why nothing was revoked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeRefused {
+    #[error(transparent)]
+    Operator(#[from] OperatorRefused),
+    #[error("name at least one serial number")]
+    Nothing,
+    #[error(transparent)]
+    Rules(#[from] revoke::RevokeRefused),
+}
+
+/// What shall be revoked. All of it happens or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationAsked {
+    pub serials: Vec<Serial>,
+    pub reason: Reason,
+    pub invalid_since: Option<Timestamp>,
+}
+
+/// What was revoked, and where it can be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    pub serials: Vec<Serial>,
+    pub holders: Vec<HolderId>,
+    pub reason: Reason,
+    pub at: Timestamp,
+    pub event: EventNumber,
+    /// The lists that carry it now. OCSP answers follow the record at once.
+    pub lists: Vec<RevocationList>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationList {
+    pub ca: CaName,
+    pub number: u64,
+}
+
+impl Authority {
+    pub async fn revoke(&self, operator: &Operator, asked: RevocationAsked) -> Result<Revocation, Failed<RevokeRefused>> {
+        permit(operator, "certificate.revoke")?;
+        let serials: BTreeSet<Serial> = asked.serials.iter().copied().collect();
+        if serials.is_empty() {
+            return Err(Failed::Refused(RevokeRefused::Nothing));
+        }
+        let (committed, (holders, cas)) = self
+            .transact(&operator.actor(), |view, now| {
+                let mut facts: Vec<Fact> = Vec::new();
+                let mut holders = BTreeSet::new();
+                let mut cas = BTreeSet::new();
+                for serial in &serials {
+                    let row = rows::certificate(view, serial)?.ok_or_else(|| refused(revoke::RevokeRefused::Unknown(*serial)))?;
+                    let is_root = self.cas().any(|ca| {
+                        ca.settings().issuer().is_none() && ca.public_key().digest() == row.key
+                    });
+                    facts.push(
+                        revoke::decide(&row, is_root, asked.reason, asked.invalid_since, now).map_err(refused)?,
+                    );
+                    holders.insert(row.holder);
+                    cas.insert(row.ca);
+                }
+                Ok((facts, (holders, cas)))
+            })
+            .await?;
+        let lists = self.publish_all_covering(&cas, committed.first).await;
+        Ok(Revocation {
+            serials: serials.into_iter().collect(),
+            holders: holders.into_iter().collect(),
+            reason: asked.reason,
+            at: committed.at,
+            event: committed.first,
+            lists,
+        })
+    }
+
+    /// Publishes the lists that must show what was just committed. That is done whatever happens here: a list that
+    /// cannot be built now is built by the next upkeep, and OCSP answers from the record meanwhile.
+    pub(super) async fn publish_all_covering(&self, cas: &BTreeSet<CaName>, event: EventNumber) -> Vec<RevocationList> {
+        let mut lists = Vec::new();
+        for ca in cas.iter().filter_map(|name| self.ca(name)) {
+            match self.publish_covering(ca, event).await {
+                Ok(list) => lists.push(RevocationList { ca: ca.name().clone(), number: list.number }),
+                Err(error) => tracing::error!(ca = %ca.name(), %error, "a revocation is recorded but not yet listed"),
+            }
+        }
+        lists
+    }
+}
+
+fn refused(why: revoke::RevokeRefused) -> Failed<RevokeRefused> {
+    Failed::Refused(why.into())
+}

@@ -1,0 +1,177 @@
+//! What goes back to an EST client, in the one shape that all known clients can read.
+//!
+//! Unwrapped base64, `Content-Length`, `Content-Transfer-Encoding: base64`; header names are written in Title-Case
+//! by the listener. libest alone needs line breaks. Errors are short plain text (RFC 8951 section 5).
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+
+use crate::authority::{Failed, Issued};
+use crate::fleet::enrol::{Class, Refusal};
+use crate::pki::body::{self, BodyError};
+use crate::pki::cms;
+use crate::pki::csr::CsrError;
+
+/// The prefix of every path of EST (RFC 7030 section 3.2.2).
+pub const WELL_KNOWN: &str = "/.well-known/est/";
+
+const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
+/// One space, as libest compares it letter by letter.
+const CERTS_ONLY: HeaderValue = HeaderValue::from_static("application/pkcs7-mime; smime-type=certs-only");
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"vitae\"");
+const LATER_SECONDS: HeaderValue = HeaderValue::from_static("10");
+const LINE: usize = 76;
+
+/// An answer before it is put into the client's form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// DER of a certs-only message, to be sent in base64.
+    Certificates(Vec<u8>),
+    Refused { status: StatusCode, text: String, header: Option<(HeaderName, HeaderValue)> },
+}
+
+impl Answer {
+    /// Only what is in the record leaves: exactly the one certificate that was issued (E44).
+    pub(super) fn issued(issued: &Issued) -> Self {
+        Self::certificates(&[issued.certificate()])
+    }
+
+    pub(super) fn certificates(certificates: &[&[u8]]) -> Self {
+        match cms::certs_only(certificates) {
+            Ok(der) => Self::Certificates(der),
+            Err(error) => Self::trouble(&error.to_string()),
+        }
+    }
+
+    fn refused(status: StatusCode, text: impl Into<String>) -> Self {
+        Self::Refused { status, text: text.into(), header: None }
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::refused(StatusCode::NOT_FOUND, "no such path: EST is at /.well-known/est/[label/]operation")
+    }
+
+    pub(super) fn no_such_label(label: &str) -> Self {
+        // The label is the client's own text: cut, and without anything that is not plain.
+        let shown: String = label.chars().filter(char::is_ascii_graphic).take(64).collect();
+        Self::refused(StatusCode::NOT_FOUND, format!("no such label: {shown}"))
+    }
+
+    pub(super) fn not_offered(operation: &str) -> Self {
+        Self::refused(StatusCode::NOT_FOUND, format!("this server does not offer {operation}"))
+    }
+
+    pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
+        Self::Refused {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            text: format!("use {allowed} here"),
+            header: Some((ALLOW, HeaderValue::from_static(allowed))),
+        }
+    }
+
+    pub(super) fn wrong_type() -> Self {
+        Self::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/pkcs10")
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::refused(StatusCode::PAYLOAD_TOO_LARGE, format!("a request may have {limit} bytes at most"))
+    }
+
+    pub(super) fn broken_off() -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, "the request body broke off")
+    }
+
+    pub(super) fn timed_out() -> Self {
+        Self::refused(StatusCode::REQUEST_TIMEOUT, "the request took too long")
+    }
+
+    pub(super) fn unauthenticated(text: impl Into<String>) -> Self {
+        Self::Refused { status: StatusCode::UNAUTHORIZED, text: text.into(), header: Some((WWW_AUTHENTICATE, BASIC)) }
+    }
+
+    /// Trouble of our own: the log hears what, the client only that it may come again.
+    fn trouble(what: &str) -> Self {
+        tracing::error!(what, "an EST request could not be answered");
+        Self::Refused {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            text: "the authority cannot answer now; nothing was issued; try again later".to_owned(),
+            header: Some((RETRY_AFTER, LATER_SECONDS)),
+        }
+    }
+
+    pub(super) fn into_response(self, wrapped: bool) -> Response<Full<Bytes>> {
+        let (status, content_type, header, body) = match self {
+            Self::Certificates(der) => {
+                let text = body::encode_base64(&der);
+                let text = if wrapped { in_lines(&text) } else { text };
+                let header = (CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
+                (StatusCode::OK, CERTS_ONLY, Some(header), text)
+            }
+            Self::Refused { status, mut text, header } => {
+                text.push('\n');
+                (status, PLAIN_TEXT, header, text)
+            }
+        };
+        let length = HeaderValue::from(body.len());
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(CONTENT_LENGTH, length);
+        if let Some((name, value)) = header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<Failed<Refusal>> for Answer {
+    fn from(failed: Failed<Refusal>) -> Self {
+        let refusal = match failed {
+            Failed::Unavailable(why) => return Self::trouble(&why),
+            Failed::Refused(refusal) => refusal,
+        };
+        let text = refusal.to_string();
+        match refusal.class() {
+            Class::Unauthenticated => Self::unauthenticated(text),
+            Class::Forbidden => Self::refused(StatusCode::FORBIDDEN, text),
+            Class::Conflict => Self::refused(StatusCode::CONFLICT, text),
+            Class::Invalid => Self::refused(StatusCode::BAD_REQUEST, text),
+        }
+    }
+}
+
+impl From<BodyError> for Answer {
+    fn from(error: BodyError) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+impl From<CsrError> for Answer {
+    fn from(error: CsrError) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+/// libest names itself; its base64 reader wants lines (cisco/libest issue 100).
+pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"libest"))
+}
+
+fn in_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / LINE + 1);
+    let mut rest = text;
+    while !rest.is_empty() {
+        // Base64 is ASCII, so any byte is a boundary.
+        let (line, tail) = rest.split_at(rest.len().min(LINE));
+        out.push_str(line);
+        out.push('\n');
+        rest = tail;
+    }
+    out
+}

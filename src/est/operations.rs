@@ -1,0 +1,47 @@
+//! The operations: cacerts, simpleenroll, simplereenroll (RFC 7030 sections 4.1 and 4.2).
+
+use std::error::Error;
+
+use hyper::Request;
+use hyper::body::{Body, Bytes};
+
+use super::answer::Answer;
+use super::body;
+use super::credentials::Basic;
+use crate::authority::{Authority, EnrolRequest, PresentedChain};
+use crate::config::Profile;
+use crate::pki::body::decode_base64;
+use crate::pki::csr::VerifiedCsr;
+
+/// Everybody may know whom to trust (E40); the bytes are those of the CAs themselves (B52).
+pub(super) fn cacerts(authority: &Authority, profile: &Profile) -> Result<Answer, Answer> {
+    Ok(Answer::certificates(&authority.cacerts(profile)))
+}
+
+pub(super) async fn enroll<B>(
+    authority: &Authority,
+    profile: &Profile,
+    renewal: bool,
+    peer: Option<&PresentedChain>,
+    request: Request<B>,
+) -> Result<Answer, Answer>
+where
+    B: Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let basic = Basic::from_headers(request.headers());
+    if peer.is_none() && basic.is_none() {
+        // A stranger's body is not even read.
+        return Err(Answer::unauthenticated(
+            "who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic",
+        ));
+    }
+    if !body::is_pkcs10(&request) {
+        return Err(Answer::wrong_type());
+    }
+    let bytes = body::read(request, authority.config().server().limits().max_body).await?;
+    let csr = VerifiedCsr::from_der(&decode_base64(&bytes)?)?;
+    let credentials = authority.credentials(peer, basic.as_ref().map(Basic::pair));
+    let asked = EnrolRequest { profile, renewal, csr: &csr, credentials: &credentials };
+    Ok(Answer::issued(&authority.enrol(asked).await?))
+}

@@ -1,0 +1,295 @@
+//! Folds an event into the tables. It cannot refuse: what is here has happened.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::event::{Event, Fact, Issuance, Proof};
+use super::rows::{
+    At, CERTIFICATE, CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE,
+    CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_SERIAL, DEVICE_BY_STAGE,
+    DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow, LastRefusal,
+    REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, put,
+};
+use crate::clock::Timestamp;
+use crate::ids::{Digest, HolderId, Reason, Serial};
+use crate::store::{Rows, StoreError, Table};
+
+/// A row of what a CA's CRL lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedRow {
+    pub serial: Serial,
+    pub since: Timestamp,
+    pub reason: Reason,
+    pub invalid_since: Option<Timestamp>,
+    pub not_after: Timestamp,
+}
+
+/// Writes what `event` changed.
+pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreError> {
+    match &event.fact {
+        Fact::ConfigurationLoaded { .. } => put(rows, CONFIGURATION, &at.event.0.to_be_bytes(), &event.fact),
+        Fact::CaCreated { .. } => ca_created(rows, at, &event.fact),
+        Fact::DeviceRegistered { .. } => device_registered(rows, at, &event.fact),
+        Fact::DeviceMoved { device, to, marks, owner, .. } => {
+            note(rows, device, at)?;
+            let mut row: Device = expect(rows, DEVICE, device.as_str().as_bytes())?;
+            rows.remove(DEVICE_BY_STAGE, &pair(row.stage.as_str(), device))?;
+            rows.put(DEVICE_BY_STAGE, &pair(to.as_str(), device), &[])?;
+            if row.stage != *to {
+                row.stage_since = at;
+            }
+            row.stage = to.clone();
+            row.marks = marks.clone();
+            row.owner = owner.clone();
+            put(rows, DEVICE, device.as_str().as_bytes(), &row)
+        }
+        Fact::IdentityRegistered { identity, identity_kind, name, maker, owner, purpose } => {
+            note(rows, identity, at)?;
+            let row = Identity {
+                id: identity.clone(),
+                kind: identity_kind.clone(),
+                name: name.clone(),
+                maker: maker.clone(),
+                owner: owner.clone(),
+                purpose: purpose.clone(),
+                registered: at,
+                issued: 0,
+            };
+            put(rows, IDENTITY, identity.as_str().as_bytes(), &row)
+        }
+        Fact::TokenIssued { token, holder, profile, expires } => {
+            note(rows, holder, at)?;
+            let row = TokenRow {
+                token: *token,
+                holder: holder.clone(),
+                profile: profile.clone(),
+                issued: at,
+                expires: *expires,
+                spent: None,
+                cancelled: None,
+                serial: None,
+            };
+            rows.put(TOKEN_BY_HOLDER, &numbered(holder, at), token.as_bytes())?;
+            put(rows, TOKEN, token.as_bytes(), &row)
+        }
+        Fact::TokenCancelled { token, holder } => {
+            note(rows, holder, at)?;
+            let mut row: TokenRow = expect(rows, TOKEN, token.as_bytes())?;
+            row.cancelled = Some(at);
+            put(rows, TOKEN, token.as_bytes(), &row)
+        }
+        Fact::CertificateIssued(issuance) => certificate_issued(rows, at, issuance),
+        Fact::CertificateRevoked { serial, reason, invalid_since, .. } => {
+            status(rows, at, serial, Status::Revoked { reason: *reason, invalid_since: *invalid_since })
+        }
+        Fact::CertificateHeld { serial, .. } => status(rows, at, serial, Status::Held),
+        Fact::CertificateReleased { serial, .. } => status(rows, at, serial, Status::Good),
+        Fact::EnrolmentRefused { holder, code, .. } => {
+            note(rows, holder, at)?;
+            if let Some(mut row) = get::<Device>(rows, DEVICE, holder.as_str().as_bytes())? {
+                row.last_refusal = Some(LastRefusal { code: code.clone(), at });
+                put(rows, DEVICE, holder.as_str().as_bytes(), &row)?;
+            }
+            Ok(())
+        }
+        Fact::CrlPublished { ca, shard, number, this_update, next_update, entries, covers, digest } => {
+            let row = CrlRow {
+                ca: ca.clone(),
+                shard: *shard,
+                number: *number,
+                this_update: *this_update,
+                next_update: *next_update,
+                entries: *entries,
+                covers: *covers,
+                digest: *digest,
+                published: at,
+            };
+            put(rows, CRL, &key(&[ca.as_str().as_bytes(), &shard.to_be_bytes()]), &row)
+        }
+    }
+}
+
+fn ca_created(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> {
+    let Fact::CaCreated { ca, issuer, serial, key: public_key, not_before, not_after, certificate } = fact else {
+        return Ok(());
+    };
+    let holder = HolderId::authority();
+    note(rows, &holder, at)?;
+    let row = CaRow { ca: ca.clone(), issuer: issuer.clone(), serial: *serial, created: at };
+    put(rows, super::rows::CA, ca.as_str().as_bytes(), &row)?;
+    let row = CertificateRow {
+        serial: *serial,
+        ca: issuer.clone().unwrap_or_else(|| ca.clone()),
+        profile: None,
+        profile_version: None,
+        holder,
+        stage: None,
+        stage_event: None,
+        owner: None,
+        proof: Proof::Authority,
+        replaces: None,
+        replaced_by: None,
+        not_before: *not_before,
+        not_after: *not_after,
+        key: *public_key,
+        fingerprint: Digest::of(&certificate.0),
+        shard: 0,
+        issued: at,
+        status: Status::Good,
+        status_since: at,
+    };
+    insert_certificate(rows, &row)
+}
+
+fn device_registered(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> {
+    let Fact::DeviceRegistered { device, maker, model, serial, udi_di, site, lot, owner, stage, marks } = fact else {
+        return Ok(());
+    };
+    note(rows, device, at)?;
+    let id = device.as_str().as_bytes();
+    let row = Device {
+        id: device.clone(),
+        maker: maker.clone(),
+        model: model.clone(),
+        serial: serial.clone(),
+        udi_di: udi_di.clone(),
+        site: site.clone(),
+        lot: lot.clone(),
+        owner: owner.clone(),
+        stage: stage.clone(),
+        stage_since: at,
+        marks: marks.clone(),
+        registered: at,
+        first_enrolment: BTreeMap::new(),
+        issued: 0,
+        last_refusal: None,
+    };
+    put(rows, DEVICE, id, &row)?;
+    rows.put(DEVICE_BY_TIME, &at.event.0.to_be_bytes(), id)?;
+    rows.put(DEVICE_BY_STAGE, &pair(stage.as_str(), device), &[])?;
+    rows.put(DEVICE_BY_MODEL, &pair(model, device), &[])?;
+    rows.put(DEVICE_BY_SERIAL, &key(&[maker.as_str().as_bytes(), serial.as_bytes(), id]), &[])
+}
+
+fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<(), StoreError> {
+    note(rows, &issued.holder, at)?;
+    let row = CertificateRow {
+        serial: issued.serial,
+        ca: issued.ca.clone(),
+        profile: Some(issued.profile.clone()),
+        profile_version: Some(issued.profile_version),
+        holder: issued.holder.clone(),
+        stage: issued.stage.clone(),
+        stage_event: issued.stage_event,
+        owner: issued.owner.clone(),
+        proof: issued.proof.clone(),
+        replaces: issued.replaces,
+        replaced_by: None,
+        not_before: issued.not_before,
+        not_after: issued.not_after,
+        key: issued.key,
+        fingerprint: Digest::of(&issued.certificate.0),
+        shard: issued.shard,
+        issued: at,
+        status: Status::Good,
+        status_since: at,
+    };
+    insert_certificate(rows, &row)?;
+    if let Some(old) = issued.replaces {
+        let mut row: CertificateRow = expect(rows, CERTIFICATE, old.as_bytes())?;
+        row.replaced_by = Some(issued.serial);
+        put(rows, CERTIFICATE, old.as_bytes(), &row)?;
+    }
+    if let Proof::Token { token } = &issued.proof {
+        let mut row: TokenRow = expect(rows, TOKEN, token.as_bytes())?;
+        row.spent = Some(at);
+        row.serial = Some(issued.serial);
+        put(rows, TOKEN, token.as_bytes(), &row)?;
+    }
+    let holder = issued.holder.as_str().as_bytes();
+    if let Some(mut device) = get::<Device>(rows, DEVICE, holder)? {
+        device.issued += 1;
+        let stage = device.stage.clone();
+        let enrolment = || Enrolment { serial: issued.serial, stage, at };
+        device.first_enrolment.entry(issued.profile.clone()).or_insert_with(enrolment);
+        put(rows, DEVICE, holder, &device)?;
+    } else if let Some(mut identity) = get::<Identity>(rows, IDENTITY, holder)? {
+        identity.issued += 1;
+        put(rows, IDENTITY, holder, &identity)?;
+    }
+    Ok(())
+}
+
+fn insert_certificate(rows: &mut dyn Rows, row: &CertificateRow) -> Result<(), StoreError> {
+    let serial = row.serial.as_bytes();
+    put(rows, CERTIFICATE, serial, row)?;
+    rows.put(CERTIFICATE_BY_HOLDER, &key(&[row.holder.as_str().as_bytes(), serial]), &[])?;
+    rows.put(CERTIFICATE_BY_KEY, &[row.key.as_bytes().as_slice(), serial].concat(), &[])?;
+    let expiry = row.not_after.millis().to_be_bytes();
+    rows.put(CERTIFICATE_BY_EXPIRY, &[expiry.as_slice(), serial].concat(), &[])?;
+    if let Some(stage) = &row.stage {
+        rows.put(CERTIFICATE_BY_STAGE, &key(&[stage.as_str().as_bytes(), serial]), &[])?;
+    }
+    if rows.get(KEY, row.key.as_bytes())?.is_none() {
+        let owner = KeyRow {
+            holder: row.holder.clone(),
+            profile: row.profile.clone(),
+            since: row.issued,
+            compromised: None,
+        };
+        put(rows, KEY, row.key.as_bytes(), &owner)?;
+    }
+    Ok(())
+}
+
+fn status(rows: &mut dyn Rows, at: At, serial: &Serial, to: Status) -> Result<(), StoreError> {
+    let mut row: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
+    note(rows, &row.holder, at)?;
+    let listed = key(&[row.ca.as_str().as_bytes(), &row.shard.to_be_bytes(), serial.as_bytes()]);
+    match to {
+        Status::Good => rows.remove(REVOKED_BY_CA, &listed)?,
+        Status::Held | Status::Revoked { .. } => {
+            let (reason, invalid_since) = match to {
+                Status::Revoked { reason, invalid_since } => (reason, invalid_since),
+                Status::Good | Status::Held => (Reason::CertificateHold, None),
+            };
+            let entry =
+                RevokedRow { serial: *serial, since: at.time, reason, invalid_since, not_after: row.not_after };
+            put(rows, REVOKED_BY_CA, &listed, &entry)?;
+        }
+    }
+    put(rows, STATUS_CHANGE, row.ca.as_str().as_bytes(), &at.event)?;
+    if let Status::Revoked { reason: Reason::KeyCompromise, .. } = to
+        && let Some(mut owner) = get::<KeyRow>(rows, KEY, row.key.as_bytes())?
+        && owner.compromised.is_none()
+    {
+        owner.compromised = Some(at);
+        put(rows, KEY, row.key.as_bytes(), &owner)?;
+    }
+    row.status = to;
+    row.status_since = at;
+    put(rows, CERTIFICATE, serial.as_bytes(), &row)
+}
+
+/// Makes the event findable by the holder whose life it is part of.
+fn note(rows: &mut dyn Rows, holder: &HolderId, at: At) -> Result<(), StoreError> {
+    rows.put(EVENT_BY_HOLDER, &numbered(holder, at), &[])
+}
+
+fn numbered(holder: &HolderId, at: At) -> Vec<u8> {
+    key(&[holder.as_str().as_bytes(), &at.event.0.to_be_bytes()])
+}
+
+fn pair(first: &str, holder: &HolderId) -> Vec<u8> {
+    key(&[first.as_bytes(), holder.as_str().as_bytes()])
+}
+
+/// A row that an earlier event must have written.
+fn expect<T: DeserializeOwned>(rows: &dyn Rows, table: Table, key: &[u8]) -> Result<T, StoreError> {
+    get(rows, table, key)?.ok_or_else(|| StoreError::Corrupt {
+        table: table.0,
+        reason: "an event speaks of a row that no earlier event made".to_owned(),
+    })
+}

@@ -1,0 +1,197 @@
+//! The events of the ledger: what happened, who did it. Their JSON is kept for ever, so fields are only ever added.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::clock::Timestamp;
+use crate::ids::{CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial, StageName};
+
+/// One thing that happened, and who made it happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub actor: Actor,
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// Who acted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Actor {
+    /// The authority itself: timers, start-up, publication.
+    System,
+    /// A person or script at the admin door.
+    Operator {
+        role: RoleName,
+        name: String,
+        /// The admin certificate; none for the local socket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<Serial>,
+    },
+    /// A device or another machine identity, at the EST door.
+    Holder { id: HolderId },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Fact {
+    /// A policy tree was taken into use.
+    ConfigurationLoaded { digest: Digest },
+    CaCreated {
+        ca: CaName,
+        /// `None` for a root.
+        issuer: Option<CaName>,
+        serial: Serial,
+        key: Digest,
+        not_before: Timestamp,
+        not_after: Timestamp,
+        certificate: Der,
+    },
+    DeviceRegistered {
+        device: HolderId,
+        maker: MakerName,
+        model: String,
+        serial: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        udi_di: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        site: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lot: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        stage: StageName,
+        marks: BTreeSet<String>,
+    },
+    DeviceMoved {
+        device: HolderId,
+        /// The transition of `lifecycle.toml`, such as T8.
+        transition: String,
+        from: StageName,
+        to: StageName,
+        /// All marks after the move.
+        marks: BTreeSet<String>,
+        /// The owner after the move.
+        owner: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<String>,
+    },
+    /// A machine identity that is no device: a service account, an update signer.
+    IdentityRegistered {
+        identity: HolderId,
+        identity_kind: String,
+        name: String,
+        maker: Option<MakerName>,
+        /// The person who answers for it.
+        owner: String,
+        purpose: String,
+    },
+    /// Only the digest of a token is ever kept.
+    TokenIssued { token: Digest, holder: HolderId, profile: ProfileName, expires: Timestamp },
+    TokenCancelled { token: Digest, holder: HolderId },
+    CertificateIssued(Box<Issuance>),
+    CertificateRevoked {
+        serial: Serial,
+        reason: Reason,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invalid_since: Option<Timestamp>,
+        cause: Cause,
+    },
+    CertificateHeld { serial: Serial, cause: Cause },
+    CertificateReleased { serial: Serial, cause: Cause },
+    /// A known holder was turned away; `code` is the stable name of the refusal.
+    EnrolmentRefused {
+        holder: HolderId,
+        profile: ProfileName,
+        code: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
+    },
+    CrlPublished {
+        ca: CaName,
+        shard: u32,
+        number: u64,
+        this_update: Timestamp,
+        next_update: Timestamp,
+        entries: u64,
+        /// Every event below this number is in the list.
+        covers: EventNumber,
+        digest: Digest,
+    },
+}
+
+/// All that is known about a certificate when it is issued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuance {
+    pub serial: Serial,
+    pub ca: CaName,
+    pub profile: ProfileName,
+    /// Digest of the profile's file: which version of it was obeyed.
+    pub profile_version: Digest,
+    pub holder: HolderId,
+    /// The device's stage, and the event that put it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_event: Option<EventNumber>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    pub proof: Proof,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Serial>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    /// SHA-256 of the subject public key info.
+    pub key: Digest,
+    /// The CRL shard named in the certificate.
+    pub shard: u32,
+    pub certificate: Der,
+}
+
+/// How the holder proved who it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Proof {
+    /// A birth certificate of our own `birth` CA.
+    BirthCertificate { serial: Serial },
+    /// A birth certificate of a maker's CA, known by the digest of its DER.
+    MakerCertificate { maker: MakerName, fingerprint: Digest },
+    /// A one-time token, spent by this issuance.
+    Token { token: Digest },
+    /// The certificate that is renewed.
+    CurrentCertificate { serial: Serial },
+    /// Issued by the authority to itself.
+    Authority,
+}
+
+/// What a change of status follows from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Cause {
+    /// An operator named the certificate.
+    Command,
+    /// The device moved; the transition says what happens to its certificates.
+    Move { transition: String },
+}
+
+/// DER bytes, base64 in JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Der(pub Vec<u8>);
+
+impl Serialize for Der {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Der {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map(Self).map_err(de::Error::custom)
+    }
+}

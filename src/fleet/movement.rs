@@ -1,0 +1,128 @@
+//! Decides a move from one stage to another, with everything that happens to the device's certificates.
+
+use std::collections::BTreeSet;
+
+use super::event::{Cause, Fact};
+use super::rows::{CertificateRow, Device, Status};
+use crate::clock::Timestamp;
+use crate::config::{EffectAction, Lifecycle, Need, Role, Transition};
+use crate::ids::{HolderId, StageName};
+
+/// Where a device shall go, and what is said about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    pub reason: Option<String>,
+    pub evidence: Option<String>,
+    /// The new owner, for a transition that claims the device.
+    pub owner: Option<String>,
+}
+
+/// Why a device stays where it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveRefused {
+    #[error("the lifecycle has no stage {0}")]
+    UnknownStage(StageName),
+    #[error("device {device} cannot go from {from} to {to}: {allowed}")]
+    IllegalTransition { device: HolderId, from: StageName, to: StageName, allowed: String },
+    #[error("{transition} ({title}) needs {need}: give it with {option}")]
+    Missing { transition: String, title: String, need: &'static str, option: &'static str },
+    #[error("the role {role} may not make the move {transition} ({title}): it takes {who}")]
+    Role { role: String, transition: String, title: String, who: String },
+}
+
+/// The move and every change to a certificate that follows from it, to be committed together.
+pub fn decide(
+    lifecycle: &Lifecycle,
+    device: &Device,
+    certificates: &[CertificateRow],
+    role: &Role,
+    to: &StageName,
+    details: &Details,
+    now: Timestamp,
+) -> Result<Vec<Fact>, MoveRefused> {
+    if lifecycle.stage(to).is_none() {
+        return Err(MoveRefused::UnknownStage(to.clone()));
+    }
+    let transition = lifecycle.transition(&device.stage, to, &device.marks).ok_or_else(|| {
+        let from = device.stage.clone();
+        MoveRefused::IllegalTransition { device: device.id.clone(), to: to.clone(), allowed: ways_from(lifecycle, &from), from }
+    })?;
+    check_role(transition, role)?;
+    check_needs(transition, details)?;
+
+    let mut marks: BTreeSet<String> = device.marks.difference(transition.clears()).cloned().collect();
+    marks.extend(transition.sets().iter().cloned());
+    let gives_up_owner = transition.clears().iter().any(|mark| device.marks.contains(mark)) && details.owner.is_none();
+    let owner = if gives_up_owner { None } else { details.owner.clone().or_else(|| device.owner.clone()) };
+    let mut facts = vec![Fact::DeviceMoved {
+        device: device.id.clone(),
+        transition: transition.id().to_owned(),
+        from: device.stage.clone(),
+        to: to.clone(),
+        marks,
+        owner,
+        reason: details.reason.clone(),
+        evidence: details.evidence.clone(),
+    }];
+    facts.extend(certificates.iter().filter_map(|row| effect_on(transition, row, now)));
+    Ok(facts)
+}
+
+fn ways_from(lifecycle: &Lifecycle, from: &StageName) -> String {
+    let targets: Vec<_> = lifecycle.targets(from).into_iter().map(ToString::to_string).collect();
+    if targets.is_empty() {
+        format!("{from} is the end of its life")
+    } else {
+        format!("from {from} it can go to {}", targets.join(", "))
+    }
+}
+
+fn check_role(transition: &Transition, role: &Role) -> Result<(), MoveRefused> {
+    if transition.who().iter().any(|who| role.may_act_as(who)) {
+        return Ok(());
+    }
+    let who: Vec<_> = transition.who().iter().map(ToString::to_string).collect();
+    Err(MoveRefused::Role {
+        role: role.name().to_string(),
+        transition: transition.id().to_owned(),
+        title: transition.title().to_owned(),
+        who: who.join(" or "),
+    })
+}
+
+fn check_needs(transition: &Transition, details: &Details) -> Result<(), MoveRefused> {
+    for need in transition.needs() {
+        let (given, need, option) = match need {
+            Need::Owner => (&details.owner, "an owner", "--owner"),
+            Need::Evidence => (&details.evidence, "evidence", "--evidence"),
+            Need::Reason => (&details.reason, "a reason", "--reason"),
+        };
+        if given.as_ref().is_none_or(|text| text.trim().is_empty()) {
+            return Err(MoveRefused::Missing {
+                transition: transition.id().to_owned(),
+                title: transition.title().to_owned(),
+                need,
+                option,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the transition does to one certificate; an expired one is left as it is.
+fn effect_on(transition: &Transition, row: &CertificateRow, now: Timestamp) -> Option<Fact> {
+    let profile = row.profile.as_ref()?;
+    if row.not_after < now {
+        return None;
+    }
+    let effect = transition.effects().iter().find(|effect| effect.profiles().contains(profile))?;
+    let cause = Cause::Move { transition: transition.id().to_owned() };
+    match (effect.action(), row.status) {
+        (EffectAction::Revoke(reason), Status::Good | Status::Held) => {
+            Some(Fact::CertificateRevoked { serial: row.serial, reason, invalid_since: None, cause })
+        }
+        (EffectAction::Hold, Status::Good) => Some(Fact::CertificateHeld { serial: row.serial, cause }),
+        (EffectAction::Release, Status::Held) => Some(Fact::CertificateReleased { serial: row.serial, cause }),
+        _ => None,
+    }
+}

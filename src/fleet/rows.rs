@@ -1,0 +1,308 @@
+//! The tables that are read from: their names, keys and rows. All of them can be rebuilt from the events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::event::Proof;
+use crate::clock::Timestamp;
+use crate::ids::{CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
+use crate::store::{Each, Range, Rows, StoreError, Table, View, prefix_end};
+
+pub const DEVICE: Table = Table("device");
+pub const DEVICE_BY_STAGE: Table = Table("device-by-stage");
+pub const DEVICE_BY_MODEL: Table = Table("device-by-model");
+pub const DEVICE_BY_SERIAL: Table = Table("device-by-serial");
+pub const DEVICE_BY_TIME: Table = Table("device-by-time");
+pub const IDENTITY: Table = Table("identity");
+pub const TOKEN: Table = Table("token");
+pub const TOKEN_BY_HOLDER: Table = Table("token-by-holder");
+pub const KEY: Table = Table("key");
+pub const CERTIFICATE: Table = Table("certificate");
+pub const CERTIFICATE_BY_HOLDER: Table = Table("certificate-by-holder");
+pub const CERTIFICATE_BY_KEY: Table = Table("certificate-by-key");
+pub const CERTIFICATE_BY_EXPIRY: Table = Table("certificate-by-expiry");
+pub const CERTIFICATE_BY_STAGE: Table = Table("certificate-by-stage");
+/// Revoked and held certificates of each CA: what its CRL lists.
+pub const REVOKED_BY_CA: Table = Table("revoked-by-ca");
+/// The last event of each CA that its next CRL must show: CA to event number.
+pub const STATUS_CHANGE: Table = Table("status-change");
+pub const CA: Table = Table("ca");
+pub const CRL: Table = Table("crl");
+pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
+pub const CONFIGURATION: Table = Table("configuration");
+
+/// Every table that is folded from the events.
+pub const ALL: [Table; 20] = [
+    DEVICE,
+    DEVICE_BY_STAGE,
+    DEVICE_BY_MODEL,
+    DEVICE_BY_SERIAL,
+    DEVICE_BY_TIME,
+    IDENTITY,
+    TOKEN,
+    TOKEN_BY_HOLDER,
+    KEY,
+    CERTIFICATE,
+    CERTIFICATE_BY_HOLDER,
+    CERTIFICATE_BY_KEY,
+    CERTIFICATE_BY_EXPIRY,
+    CERTIFICATE_BY_STAGE,
+    REVOKED_BY_CA,
+    STATUS_CHANGE,
+    CA,
+    CRL,
+    EVENT_BY_HOLDER,
+    CONFIGURATION,
+];
+
+/// When something was recorded, and as which event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At {
+    pub event: EventNumber,
+    pub time: Timestamp,
+}
+
+/// A device, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    pub id: HolderId,
+    pub maker: MakerName,
+    pub model: String,
+    pub serial: String,
+    pub udi_di: Option<String>,
+    pub site: Option<String>,
+    pub lot: Option<String>,
+    pub owner: Option<String>,
+    pub stage: StageName,
+    pub stage_since: At,
+    pub marks: BTreeSet<String>,
+    pub registered: At,
+    /// The first certificate of each profile, with the stage at that time.
+    pub first_enrolment: BTreeMap<ProfileName, Enrolment>,
+    /// Certificates issued so far. Every issuance changes this row, so a move never overlooks one.
+    pub issued: u64,
+    /// The last refusal that was recorded, so that a device that keeps asking does not fill the log.
+    pub last_refusal: Option<LastRefusal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    pub serial: Serial,
+    pub stage: StageName,
+    pub at: At,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRefusal {
+    pub code: String,
+    pub at: At,
+}
+
+/// A machine identity that is no device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub id: HolderId,
+    pub kind: String,
+    pub name: String,
+    pub maker: Option<MakerName>,
+    pub owner: String,
+    pub purpose: String,
+    pub registered: At,
+    pub issued: u64,
+}
+
+/// A certificate, without its bytes: those are in the event that issued it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateRow {
+    pub serial: Serial,
+    pub ca: CaName,
+    /// `None` for the certificate of a CA.
+    pub profile: Option<ProfileName>,
+    pub profile_version: Option<Digest>,
+    pub holder: HolderId,
+    pub stage: Option<StageName>,
+    pub stage_event: Option<EventNumber>,
+    pub owner: Option<String>,
+    pub proof: Proof,
+    pub replaces: Option<Serial>,
+    pub replaced_by: Option<Serial>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub key: Digest,
+    /// SHA-256 of the certificate's DER.
+    pub fingerprint: Digest,
+    pub shard: u32,
+    pub issued: At,
+    pub status: Status,
+    pub status_since: At,
+}
+
+impl CertificateRow {
+    /// The word that lists and filters use.
+    pub fn status_at(&self, now: Timestamp) -> &'static str {
+        match self.status {
+            Status::Revoked { .. } => "revoked",
+            Status::Good | Status::Held if self.not_after < now => "expired",
+            Status::Held => "held",
+            Status::Good => "good",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Status {
+    Good,
+    Held,
+    Revoked { reason: Reason, invalid_since: Option<Timestamp> },
+}
+
+/// A public key belongs to one holder and one purpose for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRow {
+    pub holder: HolderId,
+    /// `None` for the key of a CA.
+    pub profile: Option<ProfileName>,
+    pub since: At,
+    /// Set when a certificate of this key was revoked for key compromise.
+    pub compromised: Option<At>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRow {
+    pub token: Digest,
+    pub holder: HolderId,
+    pub profile: ProfileName,
+    pub issued: At,
+    pub expires: Timestamp,
+    pub spent: Option<At>,
+    pub cancelled: Option<At>,
+    /// The certificate it was spent on.
+    pub serial: Option<Serial>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrlRow {
+    pub ca: CaName,
+    pub shard: u32,
+    pub number: u64,
+    pub this_update: Timestamp,
+    pub next_update: Timestamp,
+    pub entries: u64,
+    pub covers: EventNumber,
+    pub digest: Digest,
+    pub published: At,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaRow {
+    pub ca: CaName,
+    pub issuer: Option<CaName>,
+    pub serial: Serial,
+    pub created: At,
+}
+
+/// Key parts joined by a zero byte, which no name holds.
+pub fn key(parts: &[&[u8]]) -> Vec<u8> {
+    parts.join(&0)
+}
+
+/// Reads one row.
+pub fn get<T: DeserializeOwned>(view: &dyn View, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+    view.get(table, key)?.map(|bytes| parse(table, &bytes)).transpose()
+}
+
+pub fn parse<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| StoreError::Corrupt { table: table.0, reason: error.to_string() })
+}
+
+/// Writes one row.
+pub fn put<T: Serialize>(rows: &mut dyn Rows, table: Table, key: &[u8], row: &T) -> Result<(), StoreError> {
+    let bytes = serde_json::to_vec(row)
+        .map_err(|error| StoreError::Corrupt { table: table.0, reason: error.to_string() })?;
+    rows.put(table, key, &bytes)
+}
+
+pub fn device(view: &dyn View, id: &HolderId) -> Result<Option<Device>, StoreError> {
+    get(view, DEVICE, id.as_str().as_bytes())
+}
+
+pub fn identity(view: &dyn View, id: &HolderId) -> Result<Option<Identity>, StoreError> {
+    get(view, IDENTITY, id.as_str().as_bytes())
+}
+
+pub fn certificate(view: &dyn View, serial: &Serial) -> Result<Option<CertificateRow>, StoreError> {
+    get(view, CERTIFICATE, serial.as_bytes())
+}
+
+pub fn token(view: &dyn View, digest: &Digest) -> Result<Option<TokenRow>, StoreError> {
+    get(view, TOKEN, digest.as_bytes())
+}
+
+pub fn key_row(view: &dyn View, key: &Digest) -> Result<Option<KeyRow>, StoreError> {
+    get(view, KEY, key.as_bytes())
+}
+
+/// The serials of a holder's certificates, newest first.
+pub fn serials_of(view: &dyn View, holder: &HolderId) -> Result<Vec<Serial>, StoreError> {
+    tails(view, CERTIFICATE_BY_HOLDER, &key(&[holder.as_str().as_bytes(), b""]), |tail| {
+        <[u8; 16]>::try_from(tail).ok().map(Serial::from_bytes)
+    })
+}
+
+/// A holder's certificates, newest first.
+pub fn certificates_of(view: &dyn View, holder: &HolderId) -> Result<Vec<CertificateRow>, StoreError> {
+    serials_of(view, holder)?
+        .iter()
+        .filter_map(|serial| certificate(view, serial).transpose())
+        .collect()
+}
+
+/// The last event that changed the status of one of a CA's certificates.
+pub fn last_status_change(view: &dyn View, ca: &CaName) -> Result<Option<EventNumber>, StoreError> {
+    get(view, STATUS_CHANGE, ca.as_str().as_bytes())
+}
+
+/// The devices of a maker that carry a serial number: one, unless two models share it.
+pub fn devices_by_serial(view: &dyn View, maker: &MakerName, serial: &str) -> Result<Vec<HolderId>, StoreError> {
+    let prefix = key(&[maker.as_str().as_bytes(), serial.as_bytes(), b""]);
+    tails(view, DEVICE_BY_SERIAL, &prefix, |tail| std::str::from_utf8(tail).ok()?.parse().ok())
+}
+
+/// What follows `prefix` in the keys of a table, last key first.
+fn tails<T>(
+    view: &dyn View,
+    table: Table,
+    prefix: &[u8],
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    let mut bad = false;
+    scan_prefix(view, table, prefix, true, &mut |key, _| {
+        match read(&key[prefix.len()..]) {
+            Some(value) => found.push(value),
+            None => bad = true,
+        }
+        ControlFlow::Continue(())
+    })?;
+    if bad {
+        return Err(StoreError::Corrupt { table: table.0, reason: "a key has the wrong form".to_owned() });
+    }
+    Ok(found)
+}
+
+/// Every row whose key begins with `prefix`.
+pub fn scan_prefix(
+    view: &dyn View,
+    table: Table,
+    prefix: &[u8],
+    backwards: bool,
+    each: Each<'_>,
+) -> Result<(), StoreError> {
+    let end = prefix_end(prefix);
+    view.scan(table, Range { from: prefix, to: end.as_deref(), backwards }, each)
+}

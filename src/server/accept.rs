@@ -1,0 +1,102 @@
+//! The accept loop that all doors share: limits, TLS handshake, one task for each connection.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::authority::{Authority, PresentedChain};
+use crate::telemetry::Metrics;
+
+/// After an accept that failed for want of files or memory, a short rest lets some be freed.
+const REST: Duration = Duration::from_millis(50);
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) authority: Arc<Authority>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// What every accept loop needs.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) shared: Shared,
+    /// Only the loops hold it: when they have ended, the connections left are those it watches.
+    pub(super) graceful: Arc<GracefulShutdown>,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// Accepts until the server stops; above the limit of open connections, new ones wait in the system's queue.
+pub(super) async fn accept<S, F>(context: Context, listener: TcpListener, serve: S)
+where
+    S: Fn(Shared, Watcher, TcpStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a listener cannot be served"),
+    };
+    let places = Arc::new(Semaphore::new(context.shared.authority.config().server().limits().max_connections));
+    let mut stopping = context.stopping.clone();
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            _ = stopping.changed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Small answers must not wait for a full packet.
+                let _ = stream.set_nodelay(true);
+                let connection = serve(context.shared.clone(), context.graceful.watcher(), stream);
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => rest_after(&error).await,
+        }
+    }
+}
+
+pub(super) async fn rest_after(error: &io::Error) {
+    // A peer that gave up while it waited in the queue is no trouble of ours.
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        tracing::warn!(%error, "cannot accept a connection");
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// The handshake, under its time limit. `None`: the peer was not let in.
+pub(super) async fn handshake(
+    shared: &Shared,
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+) -> Option<(TlsStream<TcpStream>, Option<PresentedChain>)> {
+    let limit = shared.authority.config().server().limits().handshake_timeout;
+    let from = stream.peer_addr().ok();
+    let failed = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            // The handshake is complete: the peer has signed it with the key of its first certificate, or is the
+            // one who did so when the session that is resumed began.
+            let chain = stream.get_ref().1.peer_certificates().map(|chain| {
+                PresentedChain::proven_by_handshake(chain.iter().map(|certificate| certificate.to_vec()).collect())
+            });
+            return Some((stream, chain));
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "took too long".to_owned(),
+    };
+    shared.metrics.tls_failed();
+    tracing::debug!(?from, failed, "TLS handshake failed");
+    None
+}

@@ -1,0 +1,75 @@
+//! The admin listeners: https for operators with a certificate, and the local socket of the server's own user.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tower_service::Service;
+
+use super::accept::{Context, Shared, accept, handshake, rest_after};
+use super::listeners::Socket;
+use crate::admin::{self, AdminPeer};
+
+pub(super) async fn run_tls(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
+    let acceptor = TlsAcceptor::from(tls);
+    let router = admin::router(Arc::clone(&context.shared.authority));
+    accept(context, listener, move |shared, watcher, stream| {
+        let (acceptor, router) = (acceptor.clone(), router.clone());
+        async move {
+            if let Some((stream, chain)) = handshake(&shared, &acceptor, stream).await {
+                serve(&shared, watcher, router, stream, AdminPeer::Tls(chain)).await;
+            }
+        }
+    })
+    .await;
+}
+
+/// Whoever can open the socket is the server's own user: its mode is 0600.
+pub(super) async fn run_socket(context: Context, socket: Socket) {
+    let router = admin::router(Arc::clone(&context.shared.authority));
+    let mut stopping = context.stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            _ = stopping.changed() => return,
+            accepted = socket.listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (shared, watcher) = (context.shared.clone(), context.graceful.watcher());
+                let router = router.clone();
+                tokio::spawn(async move { serve(&shared, watcher, router, stream, AdminPeer::Local).await });
+            }
+            Err(error) => rest_after(&error).await,
+        }
+    }
+}
+
+async fn serve<I>(shared: &Shared, watcher: Watcher, router: Router, stream: I, peer: AdminPeer)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let metrics = Arc::clone(&shared.metrics);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        metrics.admin_answered();
+        request.extensions_mut().insert(peer.clone());
+        router.clone().call(request)
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.authority.config().server().limits().header_timeout);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "an admin connection broke off");
+    }
+}

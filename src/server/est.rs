@@ -1,0 +1,47 @@
+//! The EST listener: https on hyper directly, HTTP/1.1 only, header names in Title-Case for older clients.
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::accept::{Context, Shared, accept, handshake};
+use crate::est;
+
+pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
+    let acceptor = TlsAcceptor::from(tls);
+    accept(context, listener, move |shared, watcher, stream| serve(shared, watcher, acceptor.clone(), stream)).await;
+}
+
+async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: TcpStream) {
+    let Some((stream, peer)) = handshake(&shared, &acceptor, stream).await else { return };
+    let limits = shared.authority.config().server().limits();
+    let request_timeout = limits.request_timeout;
+    let peer = peer.as_ref();
+    let (authority, metrics) = (&shared.authority, &shared.metrics);
+    let service = service_fn(|request| async move {
+        let answer = est::handle(authority, peer, request);
+        let response = match tokio::time::timeout(request_timeout, answer).await {
+            Ok(response) => response,
+            // The body came too slowly: nothing was decided yet, or the commit goes on without us.
+            Err(_) => est::timed_out(),
+        };
+        metrics.est_answered(response.status().as_u16());
+        Ok::<_, Infallible>(response)
+    });
+    let connection = http1::Builder::new()
+        .title_case_headers(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "an EST connection broke off");
+    }
+}

@@ -1,0 +1,32 @@
+//! The status listener: plain http on hyper directly.
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::Watcher;
+use tokio::net::TcpStream;
+
+use super::accept::{Context, Shared, accept};
+use crate::status::Status;
+
+pub(super) async fn run(context: Context, listener: TcpListener) {
+    let door = Arc::new(Status::new(Arc::clone(&context.shared.authority), Arc::clone(&context.shared.metrics)));
+    accept(context, listener, move |shared, watcher, stream| serve(shared, watcher, Arc::clone(&door), stream)).await;
+}
+
+async fn serve(shared: Shared, watcher: Watcher, door: Arc<Status>, stream: TcpStream) {
+    let door = &*door;
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(door.handle(request).await) });
+    let connection = http1::Builder::new()
+        .title_case_headers(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.authority.config().server().limits().header_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a status connection broke off");
+    }
+}
