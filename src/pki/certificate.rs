@@ -252,7 +252,7 @@ impl Certificate {
         self.basic_constraints.as_ref().and_then(|constraints| constraints.path_len_constraint)
     }
 
-    /// Whether the holder of `issuer` signed this. Names and dates are another question.
+    /// Whether the holder of `issuer` signed this. Names and dates are another question: see [`super::path`].
     pub fn verify_signed_by(&self, issuer: &PublicKey) -> Result<(), VerifyError> {
         // These bytes were taken apart before, so this does not fail.
         SignedParts::from_der(&self.der).map_err(|_| VerifyError::BadSignature)?.verify(issuer)

@@ -4,11 +4,16 @@
 //! to show to the client that sent the bytes. What leaves is built in two steps, so that this floor never sees
 //! a private key: a template gives the bytes to be signed, and those bytes with a signature give the finished object.
 
+pub mod body;
 pub mod certificate;
+pub mod cms;
+pub mod crl;
 pub mod csr;
 pub mod extensions;
 pub mod key;
 pub mod name;
+pub mod path;
+pub mod pem;
 mod signed;
 mod tlv;
 
