@@ -5,6 +5,7 @@ use const_oid::db::rfc5911;
 use der::{Decode, Header, Reader, SliceReader, Tag};
 
 use super::certificate::ParseError;
+use super::read::{context, one_sequence, skip_all, within};
 use super::tlv;
 
 /// Larger than any bundle of certificates in use.
@@ -28,12 +29,7 @@ pub fn certs_only(certificates: &[&[u8]]) -> Result<Vec<u8>, BundleError> {
         return Err(BundleError::Empty);
     }
     for (at, certificate) in certificates.iter().enumerate() {
-        let whole = SliceReader::new(certificate).and_then(|mut reader| {
-            Header::peek(&reader)?.tag().assert_eq(Tag::Sequence)?;
-            reader.tlv_bytes()?;
-            reader.finish()
-        });
-        whole.map_err(|_| BundleError::NotDer(at + 1))?;
+        one_sequence(certificate).map_err(|_| BundleError::NotDer(at + 1))?;
     }
     let mut sorted = certificates.to_vec();
     sorted.sort_unstable();
@@ -90,28 +86,6 @@ fn signed_data(reader: &mut SliceReader<'_>) -> der::Result<Vec<Vec<u8>>> {
     // CRLs and signers may follow: they are of no interest to whoever asked for certificates.
     skip_all(reader)?;
     Ok(certificates)
-}
-
-fn context(number: u32) -> Tag {
-    Tag::ContextSpecific { constructed: true, number: der::TagNumber(number) }
-}
-
-/// Reads the value of the next element, which must have this tag.
-fn within<'a, T>(
-    reader: &mut SliceReader<'a>,
-    tag: Tag,
-    read: impl FnOnce(&mut SliceReader<'a>) -> der::Result<T>,
-) -> der::Result<T> {
-    let header = Header::decode(reader)?;
-    header.tag().assert_eq(tag)?;
-    reader.read_nested(header.length(), read)
-}
-
-fn skip_all(reader: &mut SliceReader<'_>) -> der::Result<()> {
-    while !reader.is_finished() {
-        reader.tlv_bytes()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

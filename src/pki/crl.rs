@@ -2,7 +2,7 @@
 
 use const_oid::db::rfc5280;
 use der::asn1::UintRef;
-use der::{Decode, Header, Reader, SliceReader, Tag, TagNumber};
+use der::{Decode, Reader, SliceReader, Tag, TagNumber};
 use spki::AlgorithmIdentifierRef;
 use x509_cert::ext::Extension;
 use x509_cert::time::Time;
@@ -11,6 +11,7 @@ use super::certificate::{ParseError, encoded, own_serial, serial_number, timesta
 use super::extensions::authority_key_id_value;
 use super::key::{PublicKey, VerifyError};
 use super::name::Name;
+use super::read::next_is;
 use super::signed::{SignedParts, signature_algorithm};
 use super::tlv;
 use crate::clock::Timestamp;
@@ -171,22 +172,19 @@ fn summary(
     see: &mut impl FnMut(ListedEntry),
 ) -> der::Result<CrlSummary> {
     // Version 1 has no field for itself; RFC 5280 section 5.1.1.2: both algorithms MUST be the same.
-    let version = if Header::peek(tbs)?.tag() == Tag::Integer { u8::decode(tbs)? } else { 0 };
+    let version = if next_is(tbs, Tag::Integer) { u8::decode(tbs)? } else { 0 };
     if AlgorithmIdentifierRef::decode(tbs)? != outer || version > 1 {
         return Err(tbs.error(der::ErrorKind::Value { tag: Tag::Sequence }));
     }
     let issuer = Name::decode(tbs)?;
     let this_update = timestamp(Time::decode(tbs)?);
-    let next_is = |tbs: &SliceReader<'_>, tags: &[Tag]| {
-        !tbs.is_finished() && Header::peek(tbs).is_ok_and(|header| tags.contains(&header.tag()))
-    };
-    let next_update = if next_is(tbs, &[Tag::UtcTime, Tag::GeneralizedTime]) {
+    let next_update = if next_is(tbs, Tag::UtcTime) || next_is(tbs, Tag::GeneralizedTime) {
         Some(timestamp(Time::decode(tbs)?))
     } else {
         None
     };
     let mut entries = 0;
-    if next_is(tbs, &[Tag::Sequence]) {
+    if next_is(tbs, Tag::Sequence) {
         tbs.sequence(|list| {
             while !list.is_finished() {
                 see(list.sequence(entry)?);

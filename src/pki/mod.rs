@@ -12,8 +12,10 @@ pub mod csr;
 pub mod extensions;
 pub mod key;
 pub mod name;
+pub mod ocsp;
 pub mod path;
 pub mod pem;
+mod read;
 mod signed;
 mod tlv;
 
