@@ -485,6 +485,7 @@ mod tests {
                 let _ = certificate.subject_key_id();
                 let _ = certificate.subject_serial_number();
             }
+            let _ = crate::pki::lint::lint_certificate(&der, Some(&der));
         }
     }
 }
