@@ -1,1 +1,25 @@
-//! (being built)
+//! Bytes to types and back: requests, names, keys, certificates, CRLs, OCSP, CMS. No I/O, no clock, no async.
+//!
+//! What enters is untrusted: every parser here is strict DER, bounded in size, and answers with an error that is safe
+//! to show to the client that sent the bytes. What leaves is built in two steps, so that this floor never sees
+//! a private key: a template gives the bytes to be signed, and those bytes with a signature give the finished object.
+//! [`lint`] judges the finished object and shares no code with what built it.
+
+pub mod body;
+pub mod certificate;
+pub mod cms;
+pub mod crl;
+pub mod csr;
+pub mod extensions;
+pub mod key;
+pub mod lint;
+pub mod name;
+pub mod ocsp;
+pub mod path;
+pub mod pem;
+mod read;
+mod signed;
+mod tlv;
+
+#[cfg(test)]
+mod testing;

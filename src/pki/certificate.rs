@@ -1,0 +1,491 @@
+//! Certificates: built from a template, read from anyone's bytes (RFC 5280 section 4.1).
+
+use const_oid::ObjectIdentifier;
+use const_oid::db::{rfc4519, rfc5280};
+use der::asn1::{AnyRef, ContextSpecific, IntRef};
+use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use spki::AlgorithmIdentifierRef;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectKeyIdentifier};
+use x509_cert::time::Time;
+
+use super::key::{KeyRefused, PublicKey, VerifyError, oid_name};
+use super::name::{GeneralName, Name, text};
+use super::signed::{SignedParts, signature_algorithm};
+use super::tlv;
+use crate::clock::Timestamp;
+use crate::ids::{Digest, Serial};
+use crate::keys::KeyKind;
+
+pub use super::signed::{BuildError, ToBeSigned};
+
+/// Larger than any certificate in use.
+const LARGEST: usize = 64 * 1024;
+/// No certificate in use has more extensions than a handful.
+const MOST: usize = 64;
+
+/// Everything a certificate says.
+#[derive(Clone, Debug)]
+pub struct CertificateTemplate {
+    pub serial: Serial,
+    pub issuer: Name,
+    pub subject: Name,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub public_key: PublicKey,
+    /// The kind of the key that will sign, which gives the signature algorithm.
+    pub signer: KeyKind,
+    pub extensions: Vec<Extension>,
+}
+
+impl CertificateTemplate {
+    /// The TBSCertificate, version 3.
+    pub fn to_be_signed(self) -> Result<ToBeSigned, BuildError> {
+        if self.not_after < self.not_before {
+            return Err(BuildError::TimesReversed { begin: self.not_before, end: self.not_after });
+        }
+        for (at, extension) in self.extensions.iter().enumerate() {
+            if self.extensions[..at].iter().any(|earlier| earlier.extn_id == extension.extn_id) {
+                return Err(BuildError::DuplicateExtension(oid_name(&extension.extn_id)));
+            }
+        }
+        let issuer = encoded("the issuer's name", &self.issuer)?;
+        let subject = encoded("the subject's name", &self.subject)?;
+        let mut extensions = Vec::new();
+        for extension in &self.extensions {
+            extensions.extend(encoded("an extension", extension)?);
+        }
+
+        let mut out = Vec::with_capacity(1024);
+        tlv::nest(&mut out, tlv::SEQUENCE, |tbs| {
+            // Version v3 is the number 2.
+            tlv::nest(tbs, tlv::constructed(0), |out| tlv::put_unsigned(out, &[2]));
+            tlv::put_unsigned(tbs, self.serial.as_bytes());
+            tbs.extend_from_slice(signature_algorithm(self.signer));
+            tbs.extend_from_slice(&issuer);
+            tlv::nest(tbs, tlv::SEQUENCE, |validity| {
+                tlv::put_time(validity, self.not_before);
+                tlv::put_time(validity, self.not_after);
+            });
+            tbs.extend_from_slice(&subject);
+            tbs.extend_from_slice(self.public_key.spki_der());
+            // SEQUENCE SIZE (1..MAX): absent rather than empty.
+            if !extensions.is_empty() {
+                tlv::nest(tbs, tlv::constructed(3), |out| tlv::put(out, tlv::SEQUENCE, &extensions));
+            }
+        });
+        Ok(ToBeSigned::new(out, self.signer))
+    }
+}
+
+pub(super) fn encoded(what: &'static str, value: &impl Encode) -> Result<Vec<u8>, BuildError> {
+    value.to_der().map_err(|error| BuildError::Encode { what, reason: error.to_string() })
+}
+
+/// Why bytes are not a certificate, or another object this module reads.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    #[error("it is not {what} in DER: {reason}")]
+    Malformed { what: &'static str, reason: String },
+    #[error("it is longer than {0} octets, more than any in use")]
+    TooLarge(usize),
+    #[error("the extension {0} appears twice")]
+    DuplicateExtension(String),
+}
+
+impl ParseError {
+    pub(super) fn malformed(what: &'static str) -> impl Fn(der::Error) -> Self {
+        move |error| Self::Malformed { what, reason: error.to_string() }
+    }
+}
+
+/// A certificate of any issuer, taken apart but not yet trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    serial: Vec<u8>,
+    issuer: Name,
+    issuer_der: Vec<u8>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    subject: Name,
+    subject_der: Vec<u8>,
+    spki: Vec<u8>,
+    extensions: Vec<Extension>,
+    subject_alt_names: Option<Vec<GeneralName>>,
+    extended_key_usages: Vec<ObjectIdentifier>,
+    basic_constraints: Option<BasicConstraints>,
+}
+
+const WHAT: &str = "a certificate";
+
+impl Certificate {
+    /// Reads what others issue too: serials up to 20 octets, versions 1 to 3, any key, any string type in names.
+    pub fn from_der(der: &[u8]) -> Result<Self, ParseError> {
+        if der.len() > LARGEST {
+            return Err(ParseError::TooLarge(LARGEST));
+        }
+        let fields = Fields::read(der).map_err(ParseError::malformed(WHAT))?;
+        let extensions = fields.extensions;
+        if extensions.len() > MOST {
+            let reason = format!("it has more than {MOST} extensions");
+            return Err(ParseError::Malformed { what: WHAT, reason });
+        }
+        for (at, extension) in extensions.iter().enumerate() {
+            if extensions[..at].iter().any(|earlier| earlier.extn_id == extension.extn_id) {
+                return Err(ParseError::DuplicateExtension(oid_name(&extension.extn_id)));
+            }
+        }
+        let subject_alt_names: Option<Vec<GeneralName>> =
+            value(&extensions, rfc5280::ID_CE_SUBJECT_ALT_NAME)?;
+        let extended_key_usages: Option<Vec<ObjectIdentifier>> =
+            value(&extensions, rfc5280::ID_CE_EXT_KEY_USAGE)?;
+        // SEQUENCE SIZE (1..MAX) both; an empty list of purposes must not pass for "any purpose".
+        if subject_alt_names.as_ref().is_some_and(Vec::is_empty)
+            || extended_key_usages.as_ref().is_some_and(Vec::is_empty)
+        {
+            let reason = "its subjectAltName or extKeyUsage is empty".to_owned();
+            return Err(ParseError::Malformed { what: WHAT, reason });
+        }
+        Ok(Self {
+            der: der.to_vec(),
+            serial: fields.serial.to_vec(),
+            issuer: fields.issuer.0,
+            issuer_der: fields.issuer.1.to_vec(),
+            not_before: timestamp(fields.not_before),
+            not_after: timestamp(fields.not_after),
+            subject: fields.subject.0,
+            subject_der: fields.subject.1.to_vec(),
+            spki: fields.spki.to_vec(),
+            subject_alt_names,
+            extended_key_usages: extended_key_usages.unwrap_or_default(),
+            basic_constraints: value(&extensions, rfc5280::ID_CE_BASIC_CONSTRAINTS)?,
+            extensions,
+        })
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// SHA-256 of the certificate.
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(&self.der)
+    }
+
+    /// The serial number as its INTEGER holds it: big-endian, with a zero in front where DER needs one.
+    pub fn serial_bytes(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// The serial number, if it has the form of those of this authority.
+    pub fn serial(&self) -> Option<Serial> {
+        own_serial(&self.serial)
+    }
+
+    pub fn issuer(&self) -> &Name {
+        &self.issuer
+    }
+
+    /// The issuer's name byte for byte, for comparing and hashing.
+    pub fn issuer_der(&self) -> &[u8] {
+        &self.issuer_der
+    }
+
+    pub fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    /// The subject's name byte for byte, for comparing and hashing.
+    pub fn subject_der(&self) -> &[u8] {
+        &self.subject_der
+    }
+
+    pub fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    pub fn public_key(&self) -> Result<PublicKey, KeyRefused> {
+        PublicKey::from_spki_der(&self.spki)
+    }
+
+    pub fn spki_der(&self) -> &[u8] {
+        &self.spki
+    }
+
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    pub fn subject_alt_names(&self) -> Option<&[GeneralName]> {
+        self.subject_alt_names.as_deref()
+    }
+
+    /// Empty when the extension is absent.
+    pub fn extended_key_usages(&self) -> &[ObjectIdentifier] {
+        &self.extended_key_usages
+    }
+
+    /// The key identifier issued certificates point to (RFC 5280 section 4.2.1.1).
+    pub fn subject_key_id(&self) -> Option<Vec<u8>> {
+        let key_id: SubjectKeyIdentifier =
+            value(&self.extensions, rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER).ok()??;
+        Some(key_id.0.into_bytes().into_vec())
+    }
+
+    /// The one serialNumber attribute of the subject; `None` when there are several or it is no text.
+    pub fn subject_serial_number(&self) -> Option<String> {
+        let mut found = self.subject.iter().filter(|pair| pair.oid == rfc4519::SERIAL_NUMBER);
+        let only = found.next()?;
+        if found.next().is_some() { None } else { text(&only.value) }
+    }
+
+    pub fn is_ca(&self) -> bool {
+        self.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
+    }
+
+    pub fn path_len(&self) -> Option<u8> {
+        self.basic_constraints.as_ref().and_then(|constraints| constraints.path_len_constraint)
+    }
+
+    /// Whether the holder of `issuer` signed this. Names and dates are another question: see [`super::path`].
+    pub fn verify_signed_by(&self, issuer: &PublicKey) -> Result<(), VerifyError> {
+        // These bytes were taken apart before, so this does not fail.
+        SignedParts::from_der(&self.der).map_err(|_| VerifyError::BadSignature)?.verify(issuer)
+    }
+}
+
+/// The TBSCertificate in the order of RFC 5280 section 4.1.
+struct Fields<'a> {
+    serial: &'a [u8],
+    issuer: (Name, &'a [u8]),
+    not_before: Time,
+    not_after: Time,
+    subject: (Name, &'a [u8]),
+    spki: &'a [u8],
+    extensions: Vec<Extension>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(der: &'a [u8]) -> der::Result<Self> {
+        let parts = SignedParts::from_der(der)?;
+        let mut reader = SliceReader::new(parts.message)?;
+        let fields = reader.sequence(|tbs| {
+            let version =
+                ContextSpecific::<u8>::decode_explicit(tbs, TagNumber(0))?.map_or(0, |field| field.value);
+            let serial = serial_number(tbs)?;
+            // RFC 5280 section 4.1.1.2: both algorithm fields MUST be the same.
+            if AlgorithmIdentifierRef::decode(tbs)? != parts.algorithm || version > 2 {
+                return Err(tbs.error(der::ErrorKind::Value { tag: Tag::Sequence }));
+            }
+            let issuer = name(tbs)?;
+            let (not_before, not_after) = tbs.sequence(|validity| {
+                Ok::<_, der::Error>((Time::decode(validity)?, Time::decode(validity)?))
+            })?;
+            let subject = name(tbs)?;
+            let spki = tbs.tlv_bytes()?;
+            // Unique identifiers are of version 2, and of no use to anyone (RFC 5280 section 4.1.2.8).
+            for number in [1, 2] {
+                ContextSpecific::<der::asn1::BitStringRef<'_>>::decode_implicit(tbs, TagNumber(number))?;
+            }
+            let extensions = ContextSpecific::<Vec<Extension>>::decode_explicit(tbs, TagNumber(3))?;
+            let extensions = extensions.map_or_else(Vec::new, |field| field.value);
+            if version < 2 && !extensions.is_empty() {
+                return Err(tbs.error(der::ErrorKind::Value { tag: Tag::Integer }));
+            }
+            Ok::<_, der::Error>(Self { serial, issuer, not_before, not_after, subject, spki, extensions })
+        })?;
+        reader.finish()?;
+        Ok(fields)
+    }
+}
+
+/// The content of an INTEGER of at most 20 octets, and the zero before them (RFC 5280 section 4.1.2.2).
+pub(super) fn serial_number<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+    let serial = AnyRef::decode(reader)?;
+    serial.tag().assert_eq(Tag::Integer)?;
+    // Decoded again only for the rule of the shortest form.
+    serial.decode_as::<IntRef<'_>>()?;
+    if serial.value().len() > 21 {
+        return Err(reader.error(der::ErrorKind::Length { tag: Tag::Integer }));
+    }
+    Ok(serial.value())
+}
+
+/// A serial number of this authority has 16 octets and no sign.
+pub(super) fn own_serial(integer: &[u8]) -> Option<Serial> {
+    <[u8; 16]>::try_from(integer).ok().filter(|bytes| bytes[0] < 0x80).map(Serial::from_bytes)
+}
+
+fn name<'a>(reader: &mut SliceReader<'a>) -> der::Result<(Name, &'a [u8])> {
+    let der = reader.tlv_bytes()?;
+    Ok((Name::from_der(der)?, der))
+}
+
+pub(super) fn timestamp(time: Time) -> Timestamp {
+    Timestamp::from_secs(time.to_unix_duration().as_secs())
+}
+
+/// The decoded value of one extension, if it is there.
+fn value<'a, T>(extensions: &'a [Extension], oid: ObjectIdentifier) -> Result<Option<T>, ParseError>
+where
+    T: Decode<'a, Error = der::Error>,
+{
+    extensions
+        .iter()
+        .find(|extension| extension.extn_id == oid)
+        .map(|extension| T::from_der(extension.extn_value.as_bytes()))
+        .transpose()
+        .map_err(ParseError::malformed(WHAT))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use p256::ecdsa::signature::Verifier;
+    use p256::ecdsa::{DerSignature, VerifyingKey};
+    use p256::pkcs8::DecodePublicKey;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pki::name::{NameAttribute, build_name, same_alt_names, same_name};
+    use crate::pki::testing::{TestCa, TestKey, day, issue};
+
+    #[test]
+    fn a_certificate_says_what_its_template_said() {
+        let (ca, key) = (TestCa::root(), TestKey::p256());
+        let template = ca.leaf(&key);
+        let der = ca.issue(template.clone());
+        let certificate = Certificate::from_der(&der).unwrap();
+        assert_eq!(certificate.der(), der);
+        assert_eq!(certificate.fingerprint(), Digest::of(&der));
+        assert_eq!(certificate.serial(), Some(template.serial));
+        assert_eq!(certificate.serial_bytes(), template.serial.as_bytes());
+        assert_eq!(certificate.issuer_der(), ca.certificate.subject_der());
+        assert!(same_name(certificate.subject(), &template.subject));
+        assert_eq!(
+            (certificate.not_before(), certificate.not_after()),
+            (template.not_before, template.not_after)
+        );
+        assert_eq!(certificate.public_key().unwrap(), template.public_key);
+        assert_eq!(certificate.extensions(), template.extensions);
+        assert_eq!(certificate.subject_serial_number().as_deref(), Some("BR000001"));
+        assert_eq!(certificate.extended_key_usages(), [rfc5280::ID_KP_CLIENT_AUTH]);
+        assert_eq!(certificate.subject_alt_names().unwrap().len(), 2);
+        assert!(same_alt_names(certificate.subject_alt_names(), certificate.subject_alt_names()));
+        assert!(!certificate.is_ca() && ca.certificate.is_ca());
+        assert_eq!(certificate.subject_key_id().unwrap(), template.public_key.key_id());
+        certificate.verify_signed_by(&ca.certificate.public_key().unwrap()).unwrap();
+        assert_eq!(certificate.verify_signed_by(&template.public_key), Err(VerifyError::BadSignature));
+    }
+
+    /// Another parser reads the same, another encoder writes the same bytes, another verifier agrees.
+    #[test]
+    fn other_implementations_agree() {
+        let ca = TestCa::root();
+        let der = ca.issue(ca.leaf(&TestKey::ed25519()));
+        let other = x509_cert::Certificate::from_der(&der).unwrap();
+        assert_eq!(other.to_der().unwrap(), der);
+        assert_eq!(other.tbs_certificate().version(), x509_cert::Version::V3);
+        let key = VerifyingKey::from_public_key_der(ca.certificate.spki_der()).unwrap();
+        let signature = DerSignature::try_from(other.signature().raw_bytes()).unwrap();
+        key.verify(&other.tbs_certificate().to_der().unwrap(), &signature).unwrap();
+    }
+
+    #[test]
+    fn both_signer_kinds_and_both_time_forms_are_written() {
+        let key = TestKey::p384();
+        let name = build_name(&[(NameAttribute::CommonName, "Root")]).unwrap();
+        let mut template = TestCa::root().leaf(&TestKey::p256());
+        template.signer = KeyKind::P384;
+        template.issuer = name;
+        template.not_before = day("2049-12-31T23:59:59.999Z");
+        template.not_after = Timestamp::FOREVER;
+        let certificate = Certificate::from_der(&issue(template, &key)).unwrap();
+        certificate.verify_signed_by(&key.public()).unwrap();
+        assert_eq!(certificate.not_before(), day("2049-12-31T23:59:59Z"));
+        assert_eq!(certificate.not_after(), Timestamp::FOREVER);
+    }
+
+    #[test]
+    fn templates_that_contradict_themselves_are_refused() {
+        let ca = TestCa::root();
+        let key = TestKey::p256();
+        let mut reversed = ca.leaf(&key);
+        reversed.not_after = day("2020-01-01");
+        assert!(matches!(reversed.to_be_signed(), Err(BuildError::TimesReversed { .. })));
+        let mut twice = ca.leaf(&key);
+        twice.extensions.push(twice.extensions[0].clone());
+        assert!(matches!(twice.to_be_signed(), Err(BuildError::DuplicateExtension(_))));
+    }
+
+    /// The certificates of other makers: long serials, high bits.
+    #[test]
+    fn foreign_certificates_are_read() {
+        let mut params = rcgen::CertificateParams::default();
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0xff; 20]));
+        params.not_after = rcgen::date_time_ymd(9999, 12, 31);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = Certificate::from_der(params.self_signed(&key).unwrap().der()).unwrap();
+        assert_eq!(certificate.serial_bytes().len(), 21);
+        assert_eq!(certificate.serial(), None);
+        certificate.verify_signed_by(&certificate.public_key().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn bad_bytes_are_refused() {
+        let ca = TestCa::root();
+        let good = ca.certificate.der();
+        let mut long = vec![0x30, 0x83, 0x01, 0x00, 0x01];
+        long.resize(70_000, 0);
+        for (name, der) in [
+            ("empty", vec![]),
+            ("trailing", [good, &[0]].concat()),
+            ("cut", good[..good.len() - 1].to_vec()),
+            ("large", long),
+            ("a request", crate::pki::testing::RawCsr::new(&ca.key).sign(&ca.key)),
+        ] {
+            assert!(Certificate::from_der(&der).is_err(), "{name}");
+        }
+        let key = TestKey::p256();
+        for (name, oid) in [("empty EKU (B16)", "2.5.29.37"), ("empty SAN (B16)", "2.5.29.17")] {
+            let mut template = ca.leaf(&key);
+            template.extensions.retain(|extension| extension.extn_id.to_string() != oid);
+            template.extensions.push(Extension {
+                extn_id: oid.parse().unwrap(),
+                critical: false,
+                extn_value: der::asn1::OctetString::new([0x30, 0]).unwrap(),
+            });
+            assert!(Certificate::from_der(&ca.issue(template)).is_err(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = Certificate::from_der(&bytes);
+        }
+
+        #[test]
+        fn no_change_panics(at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+            static GOOD: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+                let ca = TestCa::root();
+                ca.issue(ca.leaf(&TestKey::p256()))
+            });
+            let mut der = GOOD.clone();
+            let at = at.index(der.len());
+            der[at] = byte;
+            if let Ok(certificate) = Certificate::from_der(&der) {
+                let _ = certificate.public_key();
+                let _ = certificate.subject_key_id();
+                let _ = certificate.subject_serial_number();
+            }
+            let _ = crate::pki::lint::lint_certificate(&der, Some(&der));
+        }
+    }
+}
