@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::devices::AsOf;
 use super::operator::By;
 use super::problem::Problem;
-use crate::authority::{Authority, CertificateFilter, CertificateView, Page, Revocation, RevocationAsked, Trace};
+use crate::authority::{
+    Authority, CertificateFilter, CertificateView, Page, Revocation, RevocationAsked, Trace,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Reason, Serial};
 use crate::pki::pem as pem_text;

@@ -10,7 +10,10 @@ use super::problem::Problem;
 use crate::authority::{Authority, CaView, CrlView};
 use crate::ids::CaName;
 
-pub(super) async fn cas(State(authority): State<Arc<Authority>>, By(operator): By) -> Result<Json<Vec<CaView>>, Problem> {
+pub(super) async fn cas(
+    State(authority): State<Arc<Authority>>,
+    By(operator): By,
+) -> Result<Json<Vec<CaView>>, Problem> {
     Ok(Json(authority.ca_views(&operator)?))
 }
 

@@ -10,7 +10,10 @@ use super::operator::By;
 use super::problem::Problem;
 use crate::authority::{Authority, LogReport, TreeHead};
 
-pub(super) async fn head(State(authority): State<Arc<Authority>>, By(operator): By) -> Result<Json<TreeHead>, Problem> {
+pub(super) async fn head(
+    State(authority): State<Arc<Authority>>,
+    By(operator): By,
+) -> Result<Json<TreeHead>, Problem> {
     Ok(Json(authority.tree_head(&operator)?))
 }
 
@@ -22,7 +25,11 @@ pub(super) async fn verify(
     let verified = tokio::task::spawn_blocking(move || authority.verify_log(&operator)).await;
     let report = verified.map_err(|error| {
         tracing::error!(%error, "the check of the log ended early");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the check ended early; see the server's log")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the check ended early; see the server's log",
+        )
     })?;
     Ok(Json(report?))
 }

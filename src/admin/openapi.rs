@@ -3,16 +3,18 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-/// A route: method, path, the permission it needs (none for the description itself), what it does.
-pub type Route = (&'static str, &'static str, Option<&'static str>, &'static str);
-
-/// Every route of the API. A test holds it against the router.
-pub const ROUTES: [Route; 20] = [
+/// Every route of the API: method, path, the permission it needs, what it does. A test holds it against the router.
+pub const ROUTES: [(&str, &str, Option<&str>, &str); 20] = [
     ("get", "/api/v1/devices", Some("device.read"), "List devices, newest first"),
     ("post", "/api/v1/devices", Some("device.register"), "Register a device"),
     ("get", "/api/v1/devices/{id}", Some("device.read"), "Show a device"),
     ("post", "/api/v1/devices/{id}/move", Some("device.move"), "Move a device to another stage"),
-    ("get", "/api/v1/devices/{id}/history", Some("device.read"), "A device's whole life, now or as_of a time"),
+    (
+        "get",
+        "/api/v1/devices/{id}/history",
+        Some("device.read"),
+        "A device's whole life, now or as_of a time",
+    ),
     ("get", "/api/v1/identities", Some("identity.read"), "List machine identities"),
     ("post", "/api/v1/identities", Some("identity.register"), "Register a machine identity"),
     ("get", "/api/v1/tokens", Some("token.read"), "List enrolment tokens"),
@@ -21,7 +23,12 @@ pub const ROUTES: [Route; 20] = [
     ("get", "/api/v1/certificates", Some("certificate.read"), "List certificates, newest first"),
     ("get", "/api/v1/certificates/{serial}", Some("certificate.read"), "Show a certificate"),
     ("get", "/api/v1/certificates/{serial}/pem", Some("certificate.read"), "The certificate itself, in PEM"),
-    ("get", "/api/v1/certificates/{serial}/trace", Some("certificate.read"), "A certificate's story, now or as_of a time"),
+    (
+        "get",
+        "/api/v1/certificates/{serial}/trace",
+        Some("certificate.read"),
+        "A certificate's story, now or as_of a time",
+    ),
     ("post", "/api/v1/revocations", Some("certificate.revoke"), "Revoke certificates, all or none"),
     ("get", "/api/v1/cas", Some("ca.read"), "List the CAs"),
     ("get", "/api/v1/crls", Some("crl.read"), "List the published CRLs"),

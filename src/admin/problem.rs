@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{
-    Failed, MoveRefused, OperatorRefused, PublishRefused, QueryRefused, RegisterRefused, RevokeRefused, TokenRefused,
+    Failed, MoveRefused, OperatorRefused, PublishRefused, QueryRefused, RegisterRefused, RevokeRefused,
+    TokenRefused,
 };
 use crate::fleet::{movement, register, revoke, token};
 use crate::ids::BadId;
@@ -99,7 +100,9 @@ impl Refusal for MoveRefused {
         match self {
             Self::Operator(refused) => refused.outcome(),
             Self::UnknownDevice(_) => (StatusCode::NOT_FOUND, "unknown-device"),
-            Self::Rules(movement::MoveRefused::IllegalTransition { .. }) => (StatusCode::CONFLICT, "illegal_transition"),
+            Self::Rules(movement::MoveRefused::IllegalTransition { .. }) => {
+                (StatusCode::CONFLICT, "illegal_transition")
+            }
             Self::Rules(movement::MoveRefused::Role { .. }) => (StatusCode::FORBIDDEN, "role"),
             Self::Rules(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-move"),
         }

@@ -1,1 +1,10 @@
-//! The device side.
+//! The device side: an EST client that enrols and renews, as a device would. Shares only `pki` with the server.
+
+mod client;
+pub mod http;
+mod request;
+mod trust;
+
+pub use client::{AgentError, Connection, EstClient, Identity};
+pub use request::{DeviceKey, RequestError};
+pub use trust::{Trust, TrustError};

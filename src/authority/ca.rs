@@ -101,8 +101,8 @@ impl IssuingCa {
     }
 
     /// Whether an OCSP CertID names this CA: by its name and its key, never by one alone (O11).
-    pub(super) fn is_named_by(&self, hash: &HashAlg, name_hash: &[u8], key_hash: &[u8]) -> bool {
-        self.hashes.iter().any(|(known, name, key)| known == hash && name == name_hash && key == key_hash)
+    pub(super) fn is_named_by(&self, hash: HashAlg, name_hash: &[u8], key_hash: &[u8]) -> bool {
+        self.hashes.iter().any(|(known, name, key)| *known == hash && name == name_hash && key == key_hash)
     }
 }
 
@@ -154,8 +154,8 @@ fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<I
     if signer.public_key() != public_key.spki_der() {
         return Err(bad(format!("{} is not the key of its certificate", key_path.display())));
     }
-    let subject = certificate.subject_der();
-    let hashes = [HashAlg::Sha1, HashAlg::Sha256, HashAlg::Sha384, HashAlg::Sha512]
+    let subject = certificate.subject_der().to_vec();
+    let hashes = HashAlg::KNOWN
         .into_iter()
         .map(|hash| {
             let (name, key) = issuer_hashes(&subject, &public_key, hash);
@@ -185,7 +185,8 @@ pub(super) fn file_error(path: &Path, error: &std::io::Error) -> OpenError {
 impl Authority {
     /// Whose certificates a device may show at the EST door: our CAs that vouch for clients, and the makers.
     pub fn device_anchors(&self) -> Vec<Vec<u8>> {
-        let ours = self.cas().filter(|ca| ca.settings().is_client_anchor()).map(|ca| ca.certificate().to_vec());
+        let ours =
+            self.cas().filter(|ca| ca.settings().is_client_anchor()).map(|ca| ca.certificate().to_vec());
         let makers = self.config.manufacturers().iter().flat_map(|maker| maker.anchors().iter().cloned());
         ours.chain(makers).collect()
     }
@@ -194,7 +195,9 @@ impl Authority {
     pub fn operator_anchors(&self) -> Vec<Vec<u8>> {
         let admin = self.config.profiles().iter().find(|profile| profile.name().as_str() == ADMIN);
         match admin.map(Profile::ca) {
-            Some(Issuer::One(name)) => self.ca(name).map(|ca| ca.certificate().to_vec()).into_iter().collect(),
+            Some(Issuer::One(name)) => {
+                self.ca(name).map(|ca| ca.certificate().to_vec()).into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }

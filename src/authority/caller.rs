@@ -4,9 +4,9 @@ use super::Authority;
 use super::error::Failed;
 use super::own::ADMIN;
 use crate::config::{HolderKind, Role};
+use crate::fleet::Actor;
 use crate::fleet::enrol::{ClientCertificate, Credentials, PresentedToken};
 use crate::fleet::rows::{self, Status};
-use crate::fleet::Actor;
 use crate::ids::{Digest, RoleName, Serial};
 use crate::pki::certificate::Certificate;
 use crate::pki::path::verify_client_chain;
@@ -50,7 +50,11 @@ impl Operator {
     }
 
     pub(super) fn actor(&self) -> Actor {
-        Actor::Operator { role: self.role.name().clone(), name: self.name.clone(), credential: self.credential }
+        Actor::Operator {
+            role: self.role.name().clone(),
+            name: self.name.clone(),
+            credential: self.credential,
+        }
     }
 }
 
@@ -114,7 +118,8 @@ impl Authority {
 
     /// The operator behind an admin certificate.
     pub fn operator(&self, chain: Option<&PresentedChain>) -> Result<Operator, Failed<OperatorRefused>> {
-        let leaf = chain.and_then(PresentedChain::leaf).ok_or(Failed::Refused(OperatorRefused::NoCertificate))?;
+        let leaf =
+            chain.and_then(PresentedChain::leaf).ok_or(Failed::Refused(OperatorRefused::NoCertificate))?;
         let snapshot = self.snapshot()?;
         let (row, certificate) =
             self.admin_certificate(&*snapshot, leaf)?.ok_or(Failed::Refused(OperatorRefused::NotAnAdmin))?;
@@ -147,9 +152,9 @@ impl Authority {
         let Some(serial) = certificate.serial() else { return Ok(None) };
         let Some(row) = rows::certificate(view, &serial)? else { return Ok(None) };
         let ours = row.fingerprint == Digest::of(leaf)
-            && row.profile.as_ref().and_then(|name| self.config.profiles().get(name)).is_some_and(|profile| {
-                *profile.holder() == HolderKind::Authority && profile.name().as_str() == ADMIN
-            });
+            && row.profile.as_ref().and_then(|name| self.config.profiles().get(name)).is_some_and(
+                |profile| *profile.holder() == HolderKind::Authority && profile.name().as_str() == ADMIN,
+            );
         Ok(ours.then_some((row, certificate)))
     }
 
@@ -166,7 +171,10 @@ impl Authority {
 }
 
 /// Every admin verb asks here first, so that no door can forget it.
-pub(super) fn permit<R: From<OperatorRefused>>(operator: &Operator, permission: &'static str) -> Result<(), Failed<R>> {
+pub(super) fn permit<R: From<OperatorRefused>>(
+    operator: &Operator,
+    permission: &'static str,
+) -> Result<(), Failed<R>> {
     if operator.role.permits(permission) {
         return Ok(());
     }

@@ -201,9 +201,9 @@ impl Authority {
         let recorded = self
             .transact(&actor, |view, now| {
                 let Some(device) = rows::device(view, holder)? else { return Ok((Vec::new(), ())) };
-                let told = device
-                    .last_refusal
-                    .is_some_and(|last| last.code == refusal.code() && now < last.at.time + SAME_REFUSAL_AGAIN);
+                let told = device.last_refusal.is_some_and(|last| {
+                    last.code == refusal.code() && now < last.at.time + SAME_REFUSAL_AGAIN
+                });
                 if told {
                     return Ok((Vec::new(), ()));
                 }
@@ -266,4 +266,3 @@ fn check_usages(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<R
         profile: request.profile.name().clone(),
     }))
 }
-

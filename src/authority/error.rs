@@ -52,7 +52,9 @@ pub enum OpenError {
     Key(#[from] KeyError),
     #[error("cannot use {path}: {reason}")]
     File { path: String, reason: String },
-    #[error("the configuration names the CA {0}, which this authority does not have: it was not there at 'vitae init'")]
+    #[error(
+        "the configuration names the CA {0}, which this authority does not have: it was not there at 'vitae init'"
+    )]
     MissingCa(String),
     #[error("the CA {ca} does not match its record: {reason}")]
     BadCa { ca: String, reason: String },

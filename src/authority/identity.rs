@@ -13,7 +13,8 @@ use crate::pki::certificate::Certificate;
 use crate::pki::csr::VerifiedCsr;
 use crate::pki::name::{self, NameError};
 
-const RENEWAL_HINT: &str = ": on renewal the subject and subjectAltName are those of the certificate presented";
+const RENEWAL_HINT: &str =
+    ": on renewal the subject and subjectAltName are those of the certificate presented";
 const RECORD_HINT: &str = ": leave the names out, or repeat the serial number or device id";
 
 /// The granted names, encoded.
@@ -51,9 +52,14 @@ fn alt_name(rendered: &RenderedAltName) -> Result<GeneralName, NameError> {
 }
 
 /// A first request: every name in it must be one the record knows.
-pub(super) fn check_first(csr: &VerifiedCsr, grant: &Grant, granted: &GrantedNames) -> Result<(), Failed<Refusal>> {
+pub(super) fn check_first(
+    csr: &VerifiedCsr,
+    grant: &Grant,
+    granted: &GrantedNames,
+) -> Result<(), Failed<Refusal>> {
     let known: Vec<_> = grant.subject().iter().chain(grant.also_known_as()).collect();
-    let attributes = name::attributes(csr.subject()).ok_or_else(|| mismatch(grant.holder(), "a subject", RECORD_HINT))?;
+    let attributes =
+        name::attributes(csr.subject()).ok_or_else(|| mismatch(grant.holder(), "a subject", RECORD_HINT))?;
     for (oid, value) in &attributes {
         let is_known = |(attribute, text): &&(NameAttribute, String)| {
             pki_attribute(*attribute).oid() == *oid && text == value
@@ -71,7 +77,11 @@ pub(super) fn check_first(csr: &VerifiedCsr, grant: &Grant, granted: &GrantedNam
 }
 
 /// A renewal: subject and subjectAltName are those of the certificate that is renewed (RFC 7030 section 4.2.2).
-pub(super) fn check_renewal(csr: &VerifiedCsr, holder: &HolderId, current: &Certificate) -> Result<(), Failed<Refusal>> {
+pub(super) fn check_renewal(
+    csr: &VerifiedCsr,
+    holder: &HolderId,
+    current: &Certificate,
+) -> Result<(), Failed<Refusal>> {
     if !name::same_name(csr.subject(), current.subject()) {
         return Err(mismatch(holder, "another subject", RENEWAL_HINT));
     }

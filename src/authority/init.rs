@@ -18,8 +18,8 @@ use crate::clock::{Clock, Random, Timestamp};
 use crate::config::{Ca, Config, NameAttribute};
 use crate::fleet::{Actor, Der, Event, Fact};
 use crate::ids::{CaName, Serial};
-use crate::keys::{KeyError, Signer};
 use crate::keys::software::SoftwareKey;
+use crate::keys::{KeyError, Signer};
 use crate::pki::key::PublicKey;
 use crate::pki::lint::lint_certificate;
 use crate::pki::{name, pem};
@@ -118,7 +118,8 @@ async fn create_hierarchy(
     for settings in config.hierarchy().cas() {
         let (ca, fact) = create_ca(config, settings, &made, now, random).await?;
         let path = files::ca_certificate(dir, settings.name());
-        files::replace(&path, pem::encode("CERTIFICATE", &ca.certificate).as_bytes()).map_err(file_error(&path))?;
+        files::replace(&path, pem::encode("CERTIFICATE", &ca.certificate).as_bytes())
+            .map_err(file_error(&path))?;
         ca.key.save(&files::ca_key(dir, settings.name()))?;
         made.insert(settings.name().clone(), ca);
         facts.push(fact);

@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 use crate::config::{KeyUsageBit, Profile};
 use crate::ids::Serial;
 use crate::keys::KeyKind;
-use crate::pki::certificate::{BuildError, CertificateTemplate};
-use crate::pki::extensions as ext;
+use crate::pki::certificate::CertificateTemplate;
+use crate::pki::extensions::{self as ext, ExtensionError, FlagSet, KeyUsages};
 use crate::pki::key::PublicKey;
 use crate::pki::lint::lint_certificate;
 
@@ -70,22 +70,27 @@ impl Authority {
     }
 }
 
-fn unbuildable<R>(error: BuildError) -> Failed<R> {
+fn unbuildable<R>(error: impl std::fmt::Display) -> Failed<R> {
     Failed::Unavailable(format!("cannot build the certificate: {error}"))
 }
 
 /// Both ends are included, so a lifetime of n seconds ends at second n - 1 (P05); never beyond the CA's own end.
-fn validity(ca: &IssuingCa, profile: &Profile, model: Option<&str>, now: Timestamp) -> (Timestamp, Timestamp) {
+fn validity(
+    ca: &IssuingCa,
+    profile: &Profile,
+    model: Option<&str>,
+    now: Timestamp,
+) -> (Timestamp, Timestamp) {
     let now = now.whole_second();
     let not_before = (now - profile.backdate()).max(ca.not_before());
     let not_after = (now + profile.lifetime(model) - std::time::Duration::from_secs(1)).min(ca.not_after());
     (not_before, not_after)
 }
 
-fn extensions(ca: &IssuingCa, content: &Content<'_>) -> Result<Vec<Extension>, BuildError> {
+fn extensions(ca: &IssuingCa, content: &Content<'_>) -> Result<Vec<Extension>, ExtensionError> {
     let profile = content.profile;
     let mut list =
-        vec![ext::subject_key_id(&content.key.key_id())?, ext::authority_key_id(&ca.public_key().key_id())?];
+        vec![ext::subject_key_id(content.key.key_id()), ext::authority_key_id(ca.public_key().key_id())];
     if !profile.key_usage().is_empty() {
         list.push(ext::key_usage(key_usages(profile.key_usage()))?);
     }
@@ -97,10 +102,11 @@ fn extensions(ca: &IssuingCa, content: &Content<'_>) -> Result<Vec<Extension>, B
         list.push(ext::subject_alt_name(&content.alt_names, content.subject.is_empty())?);
     }
     if let Some(policy) = profile.policy() {
-        list.push(ext::certificate_policy(ObjectIdentifier::new(policy).map_err(|_| BuildError::bad_oid(policy))?)?);
+        // Its form was checked when the configuration was loaded.
+        list.extend(ObjectIdentifier::new(policy).map(ext::certificate_policy));
     }
     if profile.ocsp_no_check() {
-        list.push(ext::ocsp_no_check()?);
+        list.push(ext::ocsp_no_check());
     }
     if profile.revocation_pointers() {
         list.push(ext::crl_distribution_point(ca.crl_url())?);
@@ -114,18 +120,15 @@ pub(super) fn usages_of(profile: &Profile) -> Vec<ObjectIdentifier> {
     profile.extended_key_usage().iter().filter_map(|usage| ObjectIdentifier::new(usage.oid()).ok()).collect()
 }
 
-fn key_usages(bits: &[KeyUsageBit]) -> ext::KeyUsages {
-    let mut usages = ext::KeyUsages::default();
-    for bit in bits {
-        usages |= match bit {
-            KeyUsageBit::DigitalSignature => ext::KeyUsages::DIGITAL_SIGNATURE,
-            KeyUsageBit::NonRepudiation => ext::KeyUsages::NON_REPUDIATION,
-            KeyUsageBit::KeyEncipherment => ext::KeyUsages::KEY_ENCIPHERMENT,
-            KeyUsageBit::DataEncipherment => ext::KeyUsages::DATA_ENCIPHERMENT,
-            KeyUsageBit::KeyAgreement => ext::KeyUsages::KEY_AGREEMENT,
-        };
-    }
-    usages
+fn key_usages(bits: &[KeyUsageBit]) -> FlagSet<KeyUsages> {
+    let usage = |bit: &KeyUsageBit| match bit {
+        KeyUsageBit::DigitalSignature => KeyUsages::DigitalSignature,
+        KeyUsageBit::NonRepudiation => KeyUsages::NonRepudiation,
+        KeyUsageBit::KeyEncipherment => KeyUsages::KeyEncipherment,
+        KeyUsageBit::DataEncipherment => KeyUsages::DataEncipherment,
+        KeyUsageBit::KeyAgreement => KeyUsages::KeyAgreement,
+    };
+    bits.iter().map(usage).fold(FlagSet::default(), |all, bit| all | bit)
 }
 
 /// The certificate of a CA itself.
@@ -143,14 +146,14 @@ pub(super) struct CaContent<'a> {
     pub(super) pointers: Option<super::ca::Urls>,
 }
 
-pub(super) fn ca_template(content: CaContent<'_>) -> Result<CertificateTemplate, BuildError> {
+pub(super) fn ca_template(content: CaContent<'_>) -> Result<CertificateTemplate, ExtensionError> {
     let mut extensions = vec![
-        ext::basic_constraints_ca(content.path_len)?,
-        ext::key_usage(ext::KeyUsages::KEY_CERT_SIGN | ext::KeyUsages::CRL_SIGN)?,
-        ext::subject_key_id(&content.key.key_id())?,
+        ext::basic_constraints_ca(content.path_len),
+        ext::key_usage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)?,
+        ext::subject_key_id(content.key.key_id()),
     ];
     if let Some(urls) = &content.pointers {
-        extensions.push(ext::authority_key_id(&content.issuer_key.key_id())?);
+        extensions.push(ext::authority_key_id(content.issuer_key.key_id()));
         extensions.push(ext::crl_distribution_point(&urls.crl)?);
         extensions.push(ext::authority_info_access(Some(&urls.ocsp), Some(&urls.issuer))?);
     }

@@ -7,10 +7,10 @@ use super::error::Failed;
 use super::projection::{FRONTIER, HEAD, TREE};
 use super::{Authority, Fold};
 use crate::fleet::{Event, rows};
-use crate::ids::Digest;
+use crate::ids::{Digest, hex};
 use crate::ledger::entry;
 use crate::ledger::tree::{Frontier, leaf_hash};
-use crate::store::rebuild::{difference, rebuild};
+use crate::store::rebuild::{Difference, difference, rebuild};
 use crate::store::{EVENTS, Range, StoreError, View};
 
 /// Size and root of the Merkle tree over all entries (RFC 6962 section 2.1).
@@ -90,7 +90,11 @@ fn table_differences(view: &dyn View) -> Result<Vec<String>, StoreError> {
     let mut tables = rows::ALL.to_vec();
     tables.push(TREE);
     let differences = difference(view, &replayed, &tables)?;
-    Ok(differences.iter().take(20).map(ToString::to_string).collect())
+    Ok(differences.iter().take(20).map(describe).collect())
+}
+
+fn describe(difference: &Difference) -> String {
+    format!("{} {}", difference.table.0, hex(&difference.key))
 }
 
 fn stored_head(view: &dyn View) -> Result<TreeHead, StoreError> {

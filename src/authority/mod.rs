@@ -36,13 +36,14 @@ pub use enrol::{EnrolRequest, Issued};
 pub use error::{Failed, OpenError};
 pub use init::{InitError, init};
 pub use ledger::{LogReport, TreeHead};
+pub use movement::{MoveRefused, Moved};
 pub use ocsp::OcspAnswer;
 pub use own::ListenerIdentity;
 pub use projection::Fold;
-pub use movement::{MoveRefused, Moved};
 pub use publish::{PublishRefused, PublishedCrl};
 pub use query::{
-    CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, MAX_PAGE, Page, QueryRefused, TokenView,
+    CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, MAX_PAGE, Page, QueryRefused,
+    TokenView,
 };
 pub use register::RegisterRefused;
 pub use revoke::{Revocation, RevocationAsked, RevokeRefused};

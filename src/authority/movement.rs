@@ -46,7 +46,8 @@ impl Authority {
         permit(operator, "device.move")?;
         let (committed, facts) = self
             .transact(&operator.actor(), |view, now| {
-                let device = rows::device(view, id)?.ok_or_else(|| Failed::Refused(MoveRefused::UnknownDevice(id.clone())))?;
+                let device = rows::device(view, id)?
+                    .ok_or_else(|| Failed::Refused(MoveRefused::UnknownDevice(id.clone())))?;
                 let certificates = rows::certificates_of(view, id)?;
                 let lifecycle = self.config.lifecycle();
                 let facts =

@@ -4,10 +4,8 @@ use super::Authority;
 use super::ca::IssuingCa;
 use crate::clock::Timestamp;
 use crate::fleet::rows::{self, Status};
-use crate::ids::{Reason, Serial};
-use crate::pki::ocsp::{
-    CertId, CertStatus, OcspError, OcspRequest, OcspRequestError, ResponseTemplate, error_response,
-};
+use crate::ids::Reason;
+use crate::pki::ocsp::{CertId, CertStatus, OcspError, OcspRequest, ResponseTemplate, error_response};
 use crate::store::{StoreError, View};
 
 /// More certificates than a client has reason to ask about at once; each costs a look into the record.
@@ -34,11 +32,10 @@ impl Authority {
     pub async fn ocsp(&self, request: &[u8]) -> OcspAnswer {
         let request = match OcspRequest::from_der(request, MAX_ENTRIES) {
             Ok(request) => request,
-            Err(OcspRequestError::UnknownCriticalExtension { .. }) => return error(OcspError::Unauthorized),
-            Err(_) => return error(OcspError::Malformed),
+            Err(wrong) => return error(wrong.status()),
         };
         // One delegated signer speaks for one CA only: the first that is asked about and is ours.
-        let Some(ca) = request.entries().iter().find_map(|id| self.ca_of(id)) else {
+        let Some(ca) = request.entries.iter().find_map(|id| self.ca_of(id)) else {
             return error(OcspError::Unauthorized);
         };
         match self.sign_statuses(ca, &request).await {
@@ -66,9 +63,9 @@ impl Authority {
             let status = |id: &CertId| {
                 let status = status_of(&*snapshot, ca, id)?;
                 unknown |= status == CertStatus::Unknown;
-                Ok((id.raw().to_vec(), status))
+                Ok((id.raw.clone(), status))
             };
-            let singles: Result<Vec<_>, StoreError> = request.entries().iter().map(status).collect();
+            let singles: Result<Vec<_>, StoreError> = request.entries.iter().map(status).collect();
             singles.map_err(|error| error.to_string())?
         };
         let this_update = now.whole_second();
@@ -79,7 +76,7 @@ impl Authority {
             this_update,
             next_update,
             singles,
-            nonce: request.nonce().map(<[u8]>::to_vec),
+            nonce: request.nonce.clone(),
             signer: signer.signer.kind(),
             certs: vec![signer.certificate.clone()],
         };
@@ -89,13 +86,13 @@ impl Authority {
         Ok(OcspAnswer {
             der,
             validity: Some(OcspValidity { this_update, next_update }),
-            shareable: request.nonce().is_none() && !unknown,
+            shareable: request.nonce.is_none() && !unknown,
         })
     }
 }
 
 fn names(ca: &IssuingCa, id: &CertId) -> bool {
-    ca.is_named_by(&id.hash(), id.issuer_name_hash(), id.issuer_key_hash())
+    ca.is_named_by(id.hash, &id.issuer_name_hash, &id.issuer_key_hash)
 }
 
 /// By issuer and serial together: the serial of another issuer's certificate is unknown here (B51, O13).
@@ -103,8 +100,8 @@ fn status_of(view: &dyn View, ca: &IssuingCa, id: &CertId) -> Result<CertStatus,
     if !names(ca, id) {
         return Ok(CertStatus::Unknown);
     }
-    let Ok(serial) = <[u8; 16]>::try_from(id.serial()) else { return Ok(CertStatus::Unknown) };
-    let row = rows::certificate(view, &Serial::from_bytes(serial))?.filter(|row| row.ca == *ca.name());
+    let Some(serial) = id.own_serial() else { return Ok(CertStatus::Unknown) };
+    let row = rows::certificate(view, &serial)?.filter(|row| row.ca == *ca.name());
     Ok(row.map_or(CertStatus::Unknown, |row| match row.status {
         Status::Good => CertStatus::Good,
         Status::Held => CertStatus::Revoked { at: row.status_since.time, reason: Reason::CertificateHold },

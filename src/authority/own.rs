@@ -148,7 +148,8 @@ impl Authority {
             shard: SHARD,
             certificate: Der(signed.der.clone()),
         };
-        let expected = vec![Expected { table: CERTIFICATE, key: signed.serial.as_bytes().to_vec(), value: None }];
+        let expected =
+            vec![Expected { table: CERTIFICATE, key: signed.serial.as_bytes().to_vec(), value: None }];
         let fact = Fact::CertificateIssued(Box::new(issuance));
         self.commit(&Actor::System, vec![fact], expected, now).await?;
         let snapshot = self.snapshot()?;
@@ -177,8 +178,11 @@ impl Authority {
 
     /// Whether the listeners' certificate says what the configuration says now.
     pub(super) fn listener_names_are_current(&self, certificate: &[u8]) -> bool {
-        let wanted: Result<Vec<_>, _> = self.config.server().names().iter().map(|name| server_name(name)).collect();
-        let (Ok(wanted), Ok(certificate)) = (wanted, Certificate::from_der(certificate)) else { return false };
+        let wanted: Result<Vec<_>, _> =
+            self.config.server().names().iter().map(|name| server_name(name)).collect();
+        let (Ok(wanted), Ok(certificate)) = (wanted, Certificate::from_der(certificate)) else {
+            return false;
+        };
         name::same_alt_names(Some(&wanted), certificate.subject_alt_names())
     }
 }
@@ -196,10 +200,7 @@ fn use_as_ocsp_signer(ca: &IssuingCa, own: Own) -> Result<(), OpenError> {
 }
 
 fn server_name(text: &str) -> Result<GeneralName, name::NameError> {
-    match text.parse() {
-        Ok(address) => name::ip(address),
-        Err(_) => name::dns(text),
-    }
+    if text.parse::<std::net::IpAddr>().is_ok() { name::ip(text) } else { name::dns(text) }
 }
 
 /// The settings' word for a key and the key maker's word for it.

@@ -24,7 +24,13 @@ impl Projection for Fold {
         entry::encode(number, at, event)
     }
 
-    fn apply(&self, rows: &mut dyn Rows, number: EventNumber, at: Timestamp, event: &Event) -> Result<(), StoreError> {
+    fn apply(
+        &self,
+        rows: &mut dyn Rows,
+        number: EventNumber,
+        at: Timestamp,
+        event: &Event,
+    ) -> Result<(), StoreError> {
         fleet::apply::apply(rows, At { event: number, time: at }, event)
     }
 

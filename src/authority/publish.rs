@@ -62,7 +62,11 @@ impl Authority {
     }
 
     /// Makes sure that the published list has event `event` in it. Callers who wait at the same time share a build.
-    pub(super) async fn publish_covering(&self, ca: &IssuingCa, event: EventNumber) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
+    pub(super) async fn publish_covering(
+        &self,
+        ca: &IssuingCa,
+        event: EventNumber,
+    ) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
         let _turn = ca.publishing.lock().await;
         match ca.crl() {
             Some(list) if list.covers > event => Ok(list),
@@ -89,7 +93,11 @@ impl Authority {
     }
 
     /// The caller holds `ca.publishing`.
-    async fn build_and_publish(&self, ca: &IssuingCa, actor: Actor) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
+    async fn build_and_publish(
+        &self,
+        ca: &IssuingCa,
+        actor: Actor,
+    ) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
         let contents = self.contents(ca)?;
         let after = contents.last.as_ref().map_or(Timestamp::EPOCH, |last| last.this_update);
         // Never before an entry it lists, nor before the list it replaces, whatever the clock does (C18).
@@ -125,7 +133,8 @@ impl Authority {
         let expected = vec![Expected { table: CRL, key: crl_key(ca.name()), value: contents.last_bytes }];
         self.commit(&actor, vec![fact], expected, self.clock.now()).await?;
         let path = files::crl(&self.dir, ca.name(), SHARD);
-        files::replace(&path, &der).map_err(|error| Failed::Unavailable(format!("cannot write {}: {error}", path.display())))?;
+        files::replace(&path, &der)
+            .map_err(|error| Failed::Unavailable(format!("cannot write {}: {error}", path.display())))?;
         let list = Arc::new(PublishedCrl {
             number,
             this_update,
@@ -194,10 +203,17 @@ fn is_listed(ca: &IssuingCa, row: &RevokedRow, at: Timestamp) -> bool {
     at <= row.not_after + ca.settings().crl_lifetime()
 }
 
-fn for_each_revoked(view: &dyn View, ca: &IssuingCa, each: &mut dyn FnMut(RevokedRow)) -> Result<(), StoreError> {
+fn for_each_revoked(
+    view: &dyn View,
+    ca: &IssuingCa,
+    each: &mut dyn FnMut(RevokedRow),
+) -> Result<(), StoreError> {
     let prefix = rows::key(&[ca.name().as_str().as_bytes(), &SHARD.to_be_bytes(), b""]);
     let mut bad = None;
-    rows::scan_prefix(view, REVOKED_BY_CA, &prefix, false, &mut |_, value| match rows::parse(REVOKED_BY_CA, value) {
+    rows::scan_prefix(view, REVOKED_BY_CA, &prefix, false, &mut |_, value| match rows::parse(
+        REVOKED_BY_CA,
+        value,
+    ) {
         Ok(row) => {
             each(row);
             ControlFlow::Continue(())

@@ -10,8 +10,8 @@ use super::{Authority, IssuingCa, PublishedCrl};
 use crate::clock::Timestamp;
 use crate::config::{Ca, Config, Issuer, Profile};
 use crate::fleet::rows::{
-    self, CERTIFICATE, CERTIFICATE_BY_HOLDER, CertificateRow, DEVICE_BY_MODEL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Device,
-    IDENTITY, Identity, Status, TOKEN_BY_HOLDER,
+    self, CERTIFICATE, CERTIFICATE_BY_HOLDER, CertificateRow, DEVICE_BY_MODEL, DEVICE_BY_STAGE,
+    DEVICE_BY_TIME, Device, IDENTITY, Identity, Status, TOKEN_BY_HOLDER,
 };
 use crate::fleet::{Event, Fact};
 use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Reason, Serial, StageName};
@@ -174,10 +174,15 @@ pub enum QueryRefused {
 impl Authority {
     pub fn device(&self, operator: &Operator, id: &HolderId) -> Result<Device, Failed<QueryRefused>> {
         permit(operator, "device.read")?;
-        rows::device(&*self.snapshot()?, id)?.ok_or_else(|| Failed::Refused(QueryRefused::UnknownHolder(id.clone())))
+        rows::device(&*self.snapshot()?, id)?
+            .ok_or_else(|| Failed::Refused(QueryRefused::UnknownHolder(id.clone())))
     }
 
-    pub fn devices(&self, operator: &Operator, filter: &DeviceFilter) -> Result<Page<Device>, Failed<QueryRefused>> {
+    pub fn devices(
+        &self,
+        operator: &Operator,
+        filter: &DeviceFilter,
+    ) -> Result<Page<Device>, Failed<QueryRefused>> {
         permit(operator, "device.read")?;
         let limit = filter.limit.unwrap_or(100).clamp(1, MAX_PAGE);
         let snapshot = self.snapshot()?;
@@ -220,7 +225,11 @@ impl Authority {
         {
             return Err(Failed::Refused(QueryRefused::BadStatus(status.clone())));
         }
-        let after = filter.after.as_ref().map(|text| text.parse::<Serial>().map_err(|_| bad_cursor(text))).transpose()?;
+        let after = filter
+            .after
+            .as_ref()
+            .map(|text| text.parse::<Serial>().map_err(|_| bad_cursor(text)))
+            .transpose()?;
         let limit = filter.limit.unwrap_or(100).clamp(1, MAX_PAGE);
         let now = self.clock.now();
         let snapshot = self.snapshot()?;
@@ -267,7 +276,11 @@ impl Authority {
         Ok(page(found, limit, |view| view.serial.to_string()))
     }
 
-    pub fn certificate(&self, operator: &Operator, serial: &Serial) -> Result<CertificateView, Failed<QueryRefused>> {
+    pub fn certificate(
+        &self,
+        operator: &Operator,
+        serial: &Serial,
+    ) -> Result<CertificateView, Failed<QueryRefused>> {
         permit(operator, "certificate.read")?;
         let row = rows::certificate(&*self.snapshot()?, serial)?;
         let row = row.ok_or(Failed::Refused(QueryRefused::UnknownCertificate(*serial)))?;
@@ -275,7 +288,11 @@ impl Authority {
     }
 
     /// DER of an issued certificate.
-    pub fn certificate_bytes(&self, operator: &Operator, serial: &Serial) -> Result<Vec<u8>, Failed<QueryRefused>> {
+    pub fn certificate_bytes(
+        &self,
+        operator: &Operator,
+        serial: &Serial,
+    ) -> Result<Vec<u8>, Failed<QueryRefused>> {
         permit(operator, "certificate.read")?;
         let snapshot = self.snapshot()?;
         let row = rows::certificate(&*snapshot, serial)?;
@@ -294,7 +311,9 @@ impl Authority {
         let prefix = device.map(|device| rows::key(&[device.as_str().as_bytes(), b""])).unwrap_or_default();
         let mut found = Vec::new();
         collect(&*snapshot, TOKEN_BY_HOLDER, &prefix, &mut |_, digest| {
-            let digest = <[u8; 32]>::try_from(digest).map(Digest::from_bytes).map_err(|_| corrupt(TOKEN_BY_HOLDER.0))?;
+            let digest = <[u8; 32]>::try_from(digest)
+                .map(Digest::from_bytes)
+                .map_err(|_| corrupt(TOKEN_BY_HOLDER.0))?;
             if let Some(row) = rows::token(&*snapshot, &digest)? {
                 let status = match (row.spent, row.cancelled) {
                     (Some(_), _) => "spent",
@@ -345,7 +364,11 @@ impl Authority {
     }
 
     /// The bytes of a certificate are in the event that issued it.
-    pub(super) fn certificate_der(&self, view: &dyn View, row: &CertificateRow) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn certificate_der(
+        &self,
+        view: &dyn View,
+        row: &CertificateRow,
+    ) -> Result<Vec<u8>, StoreError> {
         match entry_at(view, row.issued.event)?.event.fact {
             Fact::CertificateIssued(issuance) => Ok(issuance.certificate.0),
             Fact::CaCreated { certificate, .. } => Ok(certificate.0),
@@ -399,7 +422,10 @@ pub(super) fn entry_at(view: &dyn View, number: EventNumber) -> Result<Entry<Eve
 
 fn device_ids(view: &dyn View, filter: &DeviceFilter) -> Result<Vec<HolderId>, Failed<QueryRefused>> {
     let parse = |bytes: &[u8]| {
-        std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<HolderId>().ok()).ok_or_else(|| corrupt("device index"))
+        std::str::from_utf8(bytes)
+            .ok()
+            .and_then(|text| text.parse::<HolderId>().ok())
+            .ok_or_else(|| corrupt("device index"))
     };
     let mut ids = Vec::new();
     let (table, prefix) = match (&filter.stage, &filter.model) {
@@ -417,7 +443,11 @@ fn device_ids(view: &dyn View, filter: &DeviceFilter) -> Result<Vec<HolderId>, F
                 Ok(id) => ids.push(id),
                 Err(error) => bad = Some(error),
             }
-            if bad.is_some() || ids.len() >= want { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if bad.is_some() || ids.len() >= want {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
         return bad.map_or(Ok(ids), |error| Err(error.into()));
     }

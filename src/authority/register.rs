@@ -17,7 +17,11 @@ pub enum RegisterRefused {
 }
 
 impl Authority {
-    pub async fn register_device(&self, operator: &Operator, new: NewDevice) -> Result<Device, Failed<RegisterRefused>> {
+    pub async fn register_device(
+        &self,
+        operator: &Operator,
+        new: NewDevice,
+    ) -> Result<Device, Failed<RegisterRefused>> {
         permit(operator, "device.register")?;
         let id = register::device_id(&new);
         self.transact(&operator.actor(), |view, _| {

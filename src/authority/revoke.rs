@@ -49,7 +49,11 @@ pub struct RevocationList {
 }
 
 impl Authority {
-    pub async fn revoke(&self, operator: &Operator, asked: RevocationAsked) -> Result<Revocation, Failed<RevokeRefused>> {
+    pub async fn revoke(
+        &self,
+        operator: &Operator,
+        asked: RevocationAsked,
+    ) -> Result<Revocation, Failed<RevokeRefused>> {
         permit(operator, "certificate.revoke")?;
         let serials: BTreeSet<Serial> = asked.serials.iter().copied().collect();
         if serials.is_empty() {
@@ -61,12 +65,14 @@ impl Authority {
                 let mut holders = BTreeSet::new();
                 let mut cas = BTreeSet::new();
                 for serial in &serials {
-                    let row = rows::certificate(view, serial)?.ok_or_else(|| refused(revoke::RevokeRefused::Unknown(*serial)))?;
-                    let is_root = self.cas().any(|ca| {
-                        ca.settings().issuer().is_none() && ca.public_key().digest() == row.key
-                    });
+                    let row = rows::certificate(view, serial)?
+                        .ok_or_else(|| refused(revoke::RevokeRefused::Unknown(*serial)))?;
+                    let is_root = self
+                        .cas()
+                        .any(|ca| ca.settings().issuer().is_none() && ca.public_key().digest() == row.key);
                     facts.push(
-                        revoke::decide(&row, is_root, asked.reason, asked.invalid_since, now).map_err(refused)?,
+                        revoke::decide(&row, is_root, asked.reason, asked.invalid_since, now)
+                            .map_err(refused)?,
                     );
                     holders.insert(row.holder);
                     cas.insert(row.ca);
@@ -87,12 +93,18 @@ impl Authority {
 
     /// Publishes the lists that must show what was just committed. That is done whatever happens here: a list that
     /// cannot be built now is built by the next upkeep, and OCSP answers from the record meanwhile.
-    pub(super) async fn publish_all_covering(&self, cas: &BTreeSet<CaName>, event: EventNumber) -> Vec<RevocationList> {
+    pub(super) async fn publish_all_covering(
+        &self,
+        cas: &BTreeSet<CaName>,
+        event: EventNumber,
+    ) -> Vec<RevocationList> {
         let mut lists = Vec::new();
         for ca in cas.iter().filter_map(|name| self.ca(name)) {
             match self.publish_covering(ca, event).await {
                 Ok(list) => lists.push(RevocationList { ca: ca.name().clone(), number: list.number }),
-                Err(error) => tracing::error!(ca = %ca.name(), %error, "a revocation is recorded but not yet listed"),
+                Err(error) => {
+                    tracing::error!(ca = %ca.name(), %error, "a revocation is recorded but not yet listed")
+                }
             }
         }
         lists

@@ -61,7 +61,8 @@ impl Authority {
                 } else {
                     return Err(refused(token::TokenRefused::UnknownHolder(holder.clone())));
                 };
-                let fact = token::decide_issue(holder, &kind, profile, digest, lifetime, now).map_err(refused)?;
+                let fact =
+                    token::decide_issue(holder, &kind, profile, digest, lifetime, now).map_err(refused)?;
                 Ok((vec![fact], now + lifetime))
             })
             .await?;
@@ -75,7 +76,11 @@ impl Authority {
     }
 
     /// `token` is the digest that lists show.
-    pub async fn cancel_token(&self, operator: &Operator, token: &Digest) -> Result<EventNumber, Failed<TokenRefused>> {
+    pub async fn cancel_token(
+        &self,
+        operator: &Operator,
+        token: &Digest,
+    ) -> Result<EventNumber, Failed<TokenRefused>> {
         permit(operator, "token.cancel")?;
         let (committed, ()) = self
             .transact(&operator.actor(), |view, _| {

@@ -129,7 +129,11 @@ fn not_yet(what: String, at: Timestamp) -> Failed<QueryRefused> {
 }
 
 /// Every event of a holder's life up to a moment, oldest first.
-fn life_of(view: &dyn View, holder: &HolderId, until: Option<Timestamp>) -> Result<Vec<Entry<Event>>, StoreError> {
+fn life_of(
+    view: &dyn View,
+    holder: &HolderId,
+    until: Option<Timestamp>,
+) -> Result<Vec<Entry<Event>>, StoreError> {
     let prefix = rows::key(&[holder.as_str().as_bytes(), b""]);
     let mut numbers = Vec::new();
     rows::scan_prefix(view, EVENT_BY_HOLDER, &prefix, false, &mut |key, _| {
@@ -250,7 +254,9 @@ fn concerns(fact: &Fact, row: &CertificateRow) -> bool {
         | Fact::CertificateHeld { serial: about, .. }
         | Fact::CertificateReleased { serial: about, .. }
         | Fact::CaCreated { serial: about, .. } => *about == serial,
-        Fact::TokenIssued { token, .. } => matches!(&row.proof, Proof::Token { token: spent } if spent == token),
+        Fact::TokenIssued { token, .. } => {
+            matches!(&row.proof, Proof::Token { token: spent } if spent == token)
+        }
         _ => false,
     }
 }
@@ -276,7 +282,9 @@ fn actor(actor: &Actor) -> String {
     match actor {
         Actor::System => "the authority".to_owned(),
         Actor::Operator { role, name, credential: None } => format!("{role} ({name})"),
-        Actor::Operator { role, name, credential: Some(serial) } => format!("{role} ({name}, certificate {serial})"),
+        Actor::Operator { role, name, credential: Some(serial) } => {
+            format!("{role} ({name}, certificate {serial})")
+        }
         Actor::Holder { id } => id.to_string(),
     }
 }
@@ -290,7 +298,10 @@ fn describe(fact: &Fact) -> String {
         Fact::ConfigurationLoaded { digest } => format!("configuration {digest} loaded"),
         Fact::CaCreated { ca, .. } => format!("CA {ca} created"),
         Fact::DeviceRegistered { stage, owner, .. } => {
-            format!("registered at stage {stage}{}", owner.as_ref().map(|owner| format!(", owned by {owner}")).unwrap_or_default())
+            format!(
+                "registered at stage {stage}{}",
+                owner.as_ref().map(|owner| format!(", owned by {owner}")).unwrap_or_default()
+            )
         }
         Fact::DeviceMoved { transition, from, to, owner, reason, evidence, .. } => {
             let mut text = format!("moved from {from} to {to} ({transition})");
@@ -301,22 +312,40 @@ fn describe(fact: &Fact) -> String {
             }
             text
         }
-        Fact::IdentityRegistered { owner, purpose, .. } => format!("registered, owned by {owner}, for: {purpose}"),
-        Fact::TokenIssued { profile, expires, .. } => format!("token for profile {profile} issued, good until {expires}"),
+        Fact::IdentityRegistered { owner, purpose, .. } => {
+            format!("registered, owned by {owner}, for: {purpose}")
+        }
+        Fact::TokenIssued { profile, expires, .. } => {
+            format!("token for profile {profile} issued, good until {expires}")
+        }
         Fact::TokenCancelled { .. } => "token cancelled".to_owned(),
         Fact::CertificateIssued(issued) => {
             let at = issued.stage.as_ref().map(|stage| format!(" at stage {stage}")).unwrap_or_default();
             let renewing = issued.replaces.map(|old| format!(", renewing {old}")).unwrap_or_default();
-            format!("certificate {} of profile {} issued{at}{renewing}, {}", issued.serial, issued.profile, by(&issued.proof))
+            format!(
+                "certificate {} of profile {} issued{at}{renewing}, {}",
+                issued.serial,
+                issued.profile,
+                by(&issued.proof)
+            )
         }
         Fact::CertificateRevoked { serial, reason, invalid_since, cause } => {
-            let since = invalid_since.map(|since| format!(", not to be trusted since {since}")).unwrap_or_default();
+            let since =
+                invalid_since.map(|since| format!(", not to be trusted since {since}")).unwrap_or_default();
             format!("certificate {serial} revoked: {reason}{since}{}", because(cause))
         }
-        Fact::CertificateHeld { serial, cause } => format!("certificate {serial} put on hold{}", because(cause)),
-        Fact::CertificateReleased { serial, cause } => format!("certificate {serial} released{}", because(cause)),
-        Fact::EnrolmentRefused { profile, code, .. } => format!("request for profile {profile} refused: {code}"),
-        Fact::CrlPublished { ca, number, entries, .. } => format!("CRL {number} of {ca} published, {entries} entries"),
+        Fact::CertificateHeld { serial, cause } => {
+            format!("certificate {serial} put on hold{}", because(cause))
+        }
+        Fact::CertificateReleased { serial, cause } => {
+            format!("certificate {serial} released{}", because(cause))
+        }
+        Fact::EnrolmentRefused { profile, code, .. } => {
+            format!("request for profile {profile} refused: {code}")
+        }
+        Fact::CrlPublished { ca, number, entries, .. } => {
+            format!("CRL {number} of {ca} published, {entries} entries")
+        }
     }
 }
 

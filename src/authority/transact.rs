@@ -6,7 +6,7 @@ use super::Authority;
 use super::error::Failed;
 use crate::clock::Timestamp;
 use crate::fleet::{Actor, Event, Fact};
-use crate::store::{Each, Commit, CommitError, Committed, Expected, Range, StoreError, Table, View};
+use crate::store::{Commit, CommitError, Committed, Each, Expected, Range, StoreError, Table, View};
 
 /// A decision loses a race only while others win it, so a few rounds are enough for any honest load.
 pub(super) const ROUNDS: usize = 64;
@@ -76,7 +76,9 @@ impl Authority {
         let changes_status = facts.iter().any(|fact| {
             matches!(
                 fact,
-                Fact::CertificateRevoked { .. } | Fact::CertificateHeld { .. } | Fact::CertificateReleased { .. }
+                Fact::CertificateRevoked { .. }
+                    | Fact::CertificateHeld { .. }
+                    | Fact::CertificateReleased { .. }
             )
         });
         let events = facts.into_iter().map(|fact| Event { actor: actor.clone(), fact }).collect();

@@ -20,8 +20,9 @@ impl Authority {
             }
         }
         let listener = self.newest(own::SERVER, None)?;
-        let current = listener
-            .is_some_and(|own| !past_half(&own.row, now) && self.listener_names_are_current(&own.certificate));
+        let current = listener.is_some_and(|own| {
+            !past_half(&own.row, now) && self.listener_names_are_current(&own.certificate)
+        });
         if !current {
             self.renew_listener().await?;
         }
@@ -31,7 +32,11 @@ impl Authority {
         Ok(())
     }
 
-    fn newest(&self, profile: &str, ca: Option<&super::IssuingCa>) -> Result<Option<own::Own>, Failed<OpenError>> {
+    fn newest(
+        &self,
+        profile: &str,
+        ca: Option<&super::IssuingCa>,
+    ) -> Result<Option<own::Own>, Failed<OpenError>> {
         let snapshot = self.snapshot()?;
         self.newest_own(&*snapshot, profile, ca).map_err(|error| Failed::Unavailable(error.to_string()))
     }
@@ -57,7 +62,10 @@ impl Authority {
     }
 
     /// How many events there are.
-    pub(super) fn event_count(&self, view: &dyn crate::store::View) -> Result<EventNumber, crate::store::StoreError> {
+    pub(super) fn event_count(
+        &self,
+        view: &dyn crate::store::View,
+    ) -> Result<EventNumber, crate::store::StoreError> {
         Ok(EventNumber(super::projection::frontier(view)?.size()))
     }
 }

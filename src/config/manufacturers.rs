@@ -67,7 +67,11 @@ pub(super) fn check_all(tree: &Tree, makers: Vec<(File, MakerName, RawManufactur
                 let anchors = read_own(tree, name.as_str());
                 checked.push(Manufacturer { title: name.to_string(), name, anchors });
             }
-            Err(error) => tree.refuse(&format!("{FOLDER}/{stem}.pem"), 1, format!("the file's name is used as a name: {error}")),
+            Err(error) => tree.refuse(
+                &format!("{FOLDER}/{stem}.pem"),
+                1,
+                format!("the file's name is used as a name: {error}"),
+            ),
         }
     }
     checked.sort_by(|a, b| a.name.cmp(&b.name));

@@ -6,7 +6,8 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
@@ -32,7 +33,11 @@ const LINE: usize = 76;
 pub(super) enum Answer {
     /// DER of a certs-only message, to be sent in base64.
     Certificates(Vec<u8>),
-    Refused { status: StatusCode, text: String, header: Option<(HeaderName, HeaderValue)> },
+    Refused {
+        status: StatusCode,
+        text: String,
+        header: Option<(HeaderName, HeaderValue)>,
+    },
 }
 
 impl Answer {
@@ -91,7 +96,11 @@ impl Answer {
     }
 
     pub(super) fn unauthenticated(text: impl Into<String>) -> Self {
-        Self::Refused { status: StatusCode::UNAUTHORIZED, text: text.into(), header: Some((WWW_AUTHENTICATE, BASIC)) }
+        Self::Refused {
+            status: StatusCode::UNAUTHORIZED,
+            text: text.into(),
+            header: Some((WWW_AUTHENTICATE, BASIC)),
+        }
     }
 
     /// Trouble of our own: the log hears what, the client only that it may come again.

@@ -28,7 +28,9 @@ where
 
 /// Parameters and case do not matter (E19).
 pub(super) fn is_pkcs10<B>(request: &Request<B>) -> bool {
-    let Some(value) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(value) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/pkcs10")
 }

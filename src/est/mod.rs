@@ -39,13 +39,18 @@ pub fn timed_out() -> Response<Full<Bytes>> {
     Answer::timed_out().into_response(false)
 }
 
-async fn route<B>(authority: &Authority, peer: Option<&PresentedChain>, request: Request<B>) -> Result<Answer, Answer>
+async fn route<B>(
+    authority: &Authority,
+    peer: Option<&PresentedChain>,
+    request: Request<B>,
+) -> Result<Answer, Answer>
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let Route { label, operation } = path::parse(request.uri().path()).ok_or_else(Answer::no_such_path)?;
-    let profile = authority.profile_of_label(label).ok_or_else(|| Answer::no_such_label(label.unwrap_or_default()))?;
+    let profile =
+        authority.profile_of_label(label).ok_or_else(|| Answer::no_such_label(label.unwrap_or_default()))?;
     match operation {
         Operation::CaCerts if request.method() == Method::GET || request.method() == Method::HEAD => {
             operations::cacerts(authority, profile)

@@ -54,8 +54,14 @@ mod tests {
     #[test]
     fn operations_with_and_without_label() {
         assert_eq!(parsed("/.well-known/est/cacerts"), Some((None, Operation::CaCerts)));
-        assert_eq!(parsed("/.well-known/est/ldev/simpleenroll"), Some((Some("ldev"), Operation::SimpleEnroll)));
-        assert_eq!(parsed("/.well-known/est/tls/fullcmc"), Some((Some("tls"), Operation::NotOffered("fullcmc"))));
+        assert_eq!(
+            parsed("/.well-known/est/ldev/simpleenroll"),
+            Some((Some("ldev"), Operation::SimpleEnroll))
+        );
+        assert_eq!(
+            parsed("/.well-known/est/tls/fullcmc"),
+            Some((Some("tls"), Operation::NotOffered("fullcmc")))
+        );
     }
 
     /// E03, E04: no operation as a label, one segment only, no folding, no tricks.

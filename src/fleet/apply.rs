@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::event::{Event, Fact, Issuance, Proof};
 use super::rows::{
     At, CERTIFICATE, CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE,
-    CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_SERIAL, DEVICE_BY_STAGE,
-    DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow, LastRefusal,
-    REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, put,
+    CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_SERIAL,
+    DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow,
+    LastRefusal, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, put,
 };
 use crate::clock::Timestamp;
 use crate::ids::{Digest, HolderId, Reason, Serial};
@@ -112,7 +112,8 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
 }
 
 fn ca_created(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> {
-    let Fact::CaCreated { ca, issuer, serial, key: public_key, not_before, not_after, certificate } = fact else {
+    let Fact::CaCreated { ca, issuer, serial, key: public_key, not_before, not_after, certificate } = fact
+    else {
         return Ok(());
     };
     let holder = HolderId::authority();
@@ -144,7 +145,9 @@ fn ca_created(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError
 }
 
 fn device_registered(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> {
-    let Fact::DeviceRegistered { device, maker, model, serial, udi_di, site, lot, owner, stage, marks } = fact else {
+    let Fact::DeviceRegistered { device, maker, model, serial, udi_di, site, lot, owner, stage, marks } =
+        fact
+    else {
         return Ok(());
     };
     note(rows, device, at)?;
@@ -255,8 +258,13 @@ fn status(rows: &mut dyn Rows, at: At, serial: &Serial, to: Status) -> Result<()
                 Status::Revoked { reason, invalid_since } => (reason, invalid_since),
                 Status::Good | Status::Held => (Reason::CertificateHold, None),
             };
-            let entry =
-                RevokedRow { serial: *serial, since: at.time, reason, invalid_since, not_after: row.not_after };
+            let entry = RevokedRow {
+                serial: *serial,
+                since: at.time,
+                reason,
+                invalid_since,
+                not_after: row.not_after,
+            };
             put(rows, REVOKED_BY_CA, &listed, &entry)?;
         }
     }

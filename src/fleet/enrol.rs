@@ -34,7 +34,13 @@ pub enum ClientCertificate {
     /// Names one of our CAs as its issuer.
     Own { serial: Option<Serial>, fingerprint: Digest },
     /// Chains to the anchor of this maker.
-    Maker { maker: MakerName, subject_serial: Option<String>, fingerprint: Digest, not_before: Timestamp, not_after: Timestamp },
+    Maker {
+        maker: MakerName,
+        subject_serial: Option<String>,
+        fingerprint: Digest,
+        not_before: Timestamp,
+        not_after: Timestamp,
+    },
 }
 
 /// HTTP Basic: the user is the device id (or empty), the password the token, of which only the digest is looked at.
@@ -99,7 +105,9 @@ impl Grant {
 /// Why nothing is granted. The texts are for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic")]
+    #[error(
+        "who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic"
+    )]
     NoCredentials,
     #[error("simplereenroll needs the certificate that is to be renewed as TLS client certificate")]
     NoCertificate,
@@ -123,7 +131,9 @@ pub enum Refusal {
     ProofNotAccepted { holder: HolderId, profile: ProfileName, given: &'static str, accepted: String },
     #[error("profile {profile} is not for this kind of holder")]
     WrongHolderKind { holder: HolderId, profile: ProfileName },
-    #[error("the client certificate is of profile {presented}, not of {asked}: use the label {presented} to renew it")]
+    #[error(
+        "the client certificate is of profile {presented}, not of {asked}: use the label {presented} to renew it"
+    )]
     OtherProfile { holder: HolderId, presented: ProfileName, asked: ProfileName },
     #[error("profile {profile} cannot be renewed: enrol anew")]
     NotRenewable { holder: HolderId, profile: ProfileName },
@@ -167,7 +177,9 @@ impl Refusal {
             Self::NoCredentials | Self::NoCertificate | Self::UnknownToken | Self::TokenNotGood { .. } => {
                 Class::Unauthenticated
             }
-            Self::KeyOfAnother { .. } | Self::KeyOfOtherPurpose { .. } | Self::KeySpent { .. } => Class::Conflict,
+            Self::KeyOfAnother { .. } | Self::KeyOfOtherPurpose { .. } | Self::KeySpent { .. } => {
+                Class::Conflict
+            }
             Self::KeyKind { .. } => Class::Invalid,
             _ => Class::Forbidden,
         }
@@ -287,12 +299,19 @@ impl From<RecordIncomplete> for EnrolError {
 }
 
 /// Decides on what `view` shows at `now`.
-pub fn decide(view: &dyn View, config: &Config, ask: &Ask<'_>, now: Timestamp) -> Result<Decision, EnrolError> {
+pub fn decide(
+    view: &dyn View,
+    config: &Config,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<Decision, EnrolError> {
     let proven = prove(view, config, ask, now)?;
     let profile = ask.profile;
     let holder = load(view, &proven.holder)?;
     if !fits(&holder, profile.holder()) {
-        return Err(Refusal::WrongHolderKind { holder: proven.holder, profile: profile.name().clone() }.into());
+        return Err(
+            Refusal::WrongHolderKind { holder: proven.holder, profile: profile.name().clone() }.into()
+        );
     }
     if let Holder::Device(device) = &holder {
         gate(view, config, ask, device, &proven.proof, now)?;
@@ -442,7 +461,11 @@ fn prove_by_birth(
                 }
                 .into());
             }
-            Ok(Proven { holder: row.holder, proof: Proof::BirthCertificate { serial: row.serial }, renews: None })
+            Ok(Proven {
+                holder: row.holder,
+                proof: Proof::BirthCertificate { serial: row.serial },
+                renews: None,
+            })
         }
         ClientCertificate::Maker { maker, subject_serial, fingerprint, not_before, not_after } => {
             let serial = subject_serial.clone().ok_or(Refusal::UnknownDevice)?;
@@ -556,7 +579,9 @@ fn gate(
     }
     // Only renewal is allowed here. A device whose last certificate merely expired may come back by itself; one
     // whose certificate was withdrawn needs an operator's token as its ticket.
-    let last = rows::certificates_of(view, &device.id)?.into_iter().find(|row| row.profile.as_ref() == Some(profile));
+    let last = rows::certificates_of(view, &device.id)?
+        .into_iter()
+        .find(|row| row.profile.as_ref() == Some(profile));
     let by_ticket = matches!(proof, Proof::Token { .. });
     match last {
         None => refuse("may be renewed but not issued for the first time".to_owned(), elsewhere()),
@@ -589,7 +614,12 @@ fn allowed_elsewhere(config: &Config, profile: &ProfileName) -> String {
 }
 
 /// A key belongs to one holder and one purpose. `Some`: this very request was answered before.
-fn check_key(view: &dyn View, ask: &Ask<'_>, proven: &Proven, now: Timestamp) -> Result<Option<Serial>, EnrolError> {
+fn check_key(
+    view: &dyn View,
+    ask: &Ask<'_>,
+    proven: &Proven,
+    now: Timestamp,
+) -> Result<Option<Serial>, EnrolError> {
     let holder = proven.holder.clone();
     let key = ask.key;
     let Some(bound) = rows::key_row(view, &key)? else { return Ok(None) };

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::Timestamp;
-use crate::ids::{CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial, StageName};
+use crate::ids::{
+    CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial, StageName,
+};
 
 /// One thing that happened, and who made it happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +42,9 @@ pub enum Actor {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Fact {
     /// A policy tree was taken into use.
-    ConfigurationLoaded { digest: Digest },
+    ConfigurationLoaded {
+        digest: Digest,
+    },
     CaCreated {
         ca: CaName,
         /// `None` for a root.
@@ -93,8 +97,16 @@ pub enum Fact {
         purpose: String,
     },
     /// Only the digest of a token is ever kept.
-    TokenIssued { token: Digest, holder: HolderId, profile: ProfileName, expires: Timestamp },
-    TokenCancelled { token: Digest, holder: HolderId },
+    TokenIssued {
+        token: Digest,
+        holder: HolderId,
+        profile: ProfileName,
+        expires: Timestamp,
+    },
+    TokenCancelled {
+        token: Digest,
+        holder: HolderId,
+    },
     CertificateIssued(Box<Issuance>),
     CertificateRevoked {
         serial: Serial,
@@ -103,8 +115,14 @@ pub enum Fact {
         invalid_since: Option<Timestamp>,
         cause: Cause,
     },
-    CertificateHeld { serial: Serial, cause: Cause },
-    CertificateReleased { serial: Serial, cause: Cause },
+    CertificateHeld {
+        serial: Serial,
+        cause: Cause,
+    },
+    CertificateReleased {
+        serial: Serial,
+        cause: Cause,
+    },
     /// A known holder was turned away; `code` is the stable name of the refusal.
     EnrolmentRefused {
         holder: HolderId,

@@ -45,14 +45,20 @@ pub fn decide(
     }
     let transition = lifecycle.transition(&device.stage, to, &device.marks).ok_or_else(|| {
         let from = device.stage.clone();
-        MoveRefused::IllegalTransition { device: device.id.clone(), to: to.clone(), allowed: ways_from(lifecycle, &from), from }
+        MoveRefused::IllegalTransition {
+            device: device.id.clone(),
+            to: to.clone(),
+            allowed: ways_from(lifecycle, &from),
+            from,
+        }
     })?;
     check_role(transition, role)?;
     check_needs(transition, details)?;
 
     let mut marks: BTreeSet<String> = device.marks.difference(transition.clears()).cloned().collect();
     marks.extend(transition.sets().iter().cloned());
-    let gives_up_owner = transition.clears().iter().any(|mark| device.marks.contains(mark)) && details.owner.is_none();
+    let gives_up_owner =
+        transition.clears().iter().any(|mark| device.marks.contains(mark)) && details.owner.is_none();
     let owner = if gives_up_owner { None } else { details.owner.clone().or_else(|| device.owner.clone()) };
     let mut facts = vec![Fact::DeviceMoved {
         device: device.id.clone(),
@@ -122,7 +128,9 @@ fn effect_on(transition: &Transition, row: &CertificateRow, now: Timestamp) -> O
             Some(Fact::CertificateRevoked { serial: row.serial, reason, invalid_since: None, cause })
         }
         (EffectAction::Hold, Status::Good) => Some(Fact::CertificateHeld { serial: row.serial, cause }),
-        (EffectAction::Release, Status::Held) => Some(Fact::CertificateReleased { serial: row.serial, cause }),
+        (EffectAction::Release, Status::Held) => {
+            Some(Fact::CertificateReleased { serial: row.serial, cause })
+        }
         _ => None,
     }
 }

@@ -108,7 +108,10 @@ pub fn decide_identity(
         })
         .collect();
     if !kinds.contains(&new.kind.as_str()) {
-        return Err(RegisterRefused::UnknownKind { kind: new.kind, known: format!("use {}", kinds.join(" or ")) });
+        return Err(RegisterRefused::UnknownKind {
+            kind: new.kind,
+            known: format!("use {}", kinds.join(" or ")),
+        });
     }
     if let Some(maker) = &new.maker
         && !config.manufacturers().iter().any(|known| known.name() == maker)

@@ -50,6 +50,8 @@ pub fn decide(
         (Status::Revoked { .. }, _) => Err(RevokeRefused::Revoked(serial)),
         (Status::Held, Reason::CertificateHold) => Err(RevokeRefused::Held(serial)),
         (Status::Good, Reason::CertificateHold) => Ok(Fact::CertificateHeld { serial, cause }),
-        (Status::Good | Status::Held, _) => Ok(Fact::CertificateRevoked { serial, reason, invalid_since, cause }),
+        (Status::Good | Status::Held, _) => {
+            Ok(Fact::CertificateRevoked { serial, reason, invalid_since, cause })
+        }
     }
 }

@@ -256,10 +256,7 @@ pub fn serials_of(view: &dyn View, holder: &HolderId) -> Result<Vec<Serial>, Sto
 
 /// A holder's certificates, newest first.
 pub fn certificates_of(view: &dyn View, holder: &HolderId) -> Result<Vec<CertificateRow>, StoreError> {
-    serials_of(view, holder)?
-        .iter()
-        .filter_map(|serial| certificate(view, serial).transpose())
-        .collect()
+    serials_of(view, holder)?.iter().filter_map(|serial| certificate(view, serial).transpose()).collect()
 }
 
 /// The last event that changed the status of one of a CA's certificates.
@@ -268,7 +265,11 @@ pub fn last_status_change(view: &dyn View, ca: &CaName) -> Result<Option<EventNu
 }
 
 /// The devices of a maker that carry a serial number: one, unless two models share it.
-pub fn devices_by_serial(view: &dyn View, maker: &MakerName, serial: &str) -> Result<Vec<HolderId>, StoreError> {
+pub fn devices_by_serial(
+    view: &dyn View,
+    maker: &MakerName,
+    serial: &str,
+) -> Result<Vec<HolderId>, StoreError> {
     let prefix = key(&[maker.as_str().as_bytes(), serial.as_bytes(), b""]);
     tails(view, DEVICE_BY_SERIAL, &prefix, |tail| std::str::from_utf8(tail).ok()?.parse().ok())
 }

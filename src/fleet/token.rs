@@ -39,7 +39,10 @@ pub fn decide_issue(
     now: Timestamp,
 ) -> Result<Fact, TokenRefused> {
     if profile.holder() != kind {
-        return Err(TokenRefused::WrongHolderKind { profile: profile.name().clone(), holder: holder.clone() });
+        return Err(TokenRefused::WrongHolderKind {
+            profile: profile.name().clone(),
+            holder: holder.clone(),
+        });
     }
     if !profile.authenticate_by().contains(&Proof::Token) {
         return Err(TokenRefused::NotByToken(profile.name().clone()));
@@ -47,7 +50,12 @@ pub fn decide_issue(
     if lifetime < Duration::from_secs(1) || lifetime > LONGEST {
         return Err(TokenRefused::BadLifetime);
     }
-    Ok(Fact::TokenIssued { token, holder: holder.clone(), profile: profile.name().clone(), expires: now + lifetime })
+    Ok(Fact::TokenIssued {
+        token,
+        holder: holder.clone(),
+        profile: profile.name().clone(),
+        expires: now + lifetime,
+    })
 }
 
 pub fn decide_cancel(row: Option<&TokenRow>) -> Result<Fact, TokenRefused> {

@@ -239,9 +239,26 @@ impl Certificate {
 
     /// The one serialNumber attribute of the subject; `None` when there are several or it is no text.
     pub fn subject_serial_number(&self) -> Option<String> {
-        let mut found = self.subject.iter().filter(|pair| pair.oid == rfc4519::SERIAL_NUMBER);
+        self.only_attribute(rfc4519::SERIAL_NUMBER)
+    }
+
+    fn only_attribute(&self, oid: ObjectIdentifier) -> Option<String> {
+        let mut found = self.subject.iter().filter(|pair| pair.oid == oid);
         let only = found.next()?;
         if found.next().is_some() { None } else { text(&only.value) }
+    }
+
+    /// The one commonName of the subject; `None` when there are several or it is no text.
+    pub fn common_name(&self) -> Option<String> {
+        self.only_attribute(rfc4519::COMMON_NAME)
+    }
+
+    /// The URIs among its subject alternative names.
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        self.subject_alt_names().unwrap_or_default().iter().filter_map(|name| match name {
+            GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str()),
+            _ => None,
+        })
     }
 
     pub fn is_ca(&self) -> bool {

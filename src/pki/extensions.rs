@@ -4,7 +4,8 @@ use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc5280, rfc6960};
 use der::Encode;
 use der::asn1::OctetString;
-use der::flagset::FlagSet;
+
+pub use der::flagset::FlagSet;
 
 use super::name::{self, GeneralName, NameError};
 use super::tlv;

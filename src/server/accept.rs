@@ -44,7 +44,8 @@ where
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener cannot be served"),
     };
-    let places = Arc::new(Semaphore::new(context.shared.authority.config().server().limits().max_connections));
+    let places =
+        Arc::new(Semaphore::new(context.shared.authority.config().server().limits().max_connections));
     let mut stopping = context.stopping.clone();
     loop {
         // The semaphore is never closed.
@@ -89,7 +90,9 @@ pub(super) async fn handshake(
             // The handshake is complete: the peer has signed it with the key of its first certificate, or is the
             // one who did so when the session that is resumed began.
             let chain = stream.get_ref().1.peer_certificates().map(|chain| {
-                PresentedChain::proven_by_handshake(chain.iter().map(|certificate| certificate.to_vec()).collect())
+                PresentedChain::proven_by_handshake(
+                    chain.iter().map(|certificate| certificate.to_vec()).collect(),
+                )
             });
             return Some((stream, chain));
         }

@@ -17,7 +17,10 @@ use crate::est;
 
 pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
     let acceptor = TlsAcceptor::from(tls);
-    accept(context, listener, move |shared, watcher, stream| serve(shared, watcher, acceptor.clone(), stream)).await;
+    accept(context, listener, move |shared, watcher, stream| {
+        serve(shared, watcher, acceptor.clone(), stream)
+    })
+    .await;
 }
 
 async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: TcpStream) {

@@ -14,8 +14,12 @@ use super::accept::{Context, Shared, accept};
 use crate::status::Status;
 
 pub(super) async fn run(context: Context, listener: TcpListener) {
-    let door = Arc::new(Status::new(Arc::clone(&context.shared.authority), Arc::clone(&context.shared.metrics)));
-    accept(context, listener, move |shared, watcher, stream| serve(shared, watcher, Arc::clone(&door), stream)).await;
+    let door =
+        Arc::new(Status::new(Arc::clone(&context.shared.authority), Arc::clone(&context.shared.metrics)));
+    accept(context, listener, move |shared, watcher, stream| {
+        serve(shared, watcher, Arc::clone(&door), stream)
+    })
+    .await;
 }
 
 async fn serve(shared: Shared, watcher: Watcher, door: Arc<Status>, stream: TcpStream) {

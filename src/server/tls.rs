@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -67,7 +69,7 @@ impl PeerVerifier {
         let hints = anchors
             .iter()
             .filter_map(|anchor| Certificate::from_der(anchor).ok())
-            .map(|anchor| DistinguishedName::from(anchor.subject_der()))
+            .map(|anchor| DistinguishedName::from(anchor.subject_der().to_vec()))
             .collect();
         Self { authority, anchors, hints, provider }
     }
@@ -105,7 +107,8 @@ impl ClientCertVerifier for PeerVerifier {
         let verdict = match self.check(end_entity, &between, now) {
             Err(PathError::Expired | PathError::NotYetValid) => {
                 // Good at some moment of its own life?
-                let leaf = Certificate::from_der(end_entity).map_err(|_| bad(CertificateError::BadEncoding))?;
+                let leaf =
+                    Certificate::from_der(end_entity).map_err(|_| bad(CertificateError::BadEncoding))?;
                 self.check(end_entity, &between, now.clamp(leaf.not_before(), leaf.not_after()))
             }
             verdict => verdict,

@@ -21,6 +21,8 @@ use x509_cert::ext::pkix::{
 use super::names::is_absolute_uri;
 use super::{Findings, Judged};
 
+/// RFC 4108 section 5.
+const ID_ON_HARDWARE_MODULE_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.8.4");
 const ANY_EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
 /// keyCertSign and cRLSign of KeyUsage, bit 0 being the highest of the first octet.
@@ -157,6 +159,13 @@ fn key_usage(subject: &Judged<'_>, findings: &mut Findings) {
     findings.require(fits, "P13", "its keyUsage has bits that do not fit its key algorithm");
 }
 
+fn names_hardware(subject: &Judged<'_>) -> bool {
+    let names = subject.value::<Vec<GeneralName>>(ID_CE_SUBJECT_ALT_NAME).unwrap_or_default();
+    names.iter().any(
+        |name| matches!(name, GeneralName::OtherName(other) if other.type_id == ID_ON_HARDWARE_MODULE_NAME),
+    )
+}
+
 /// P14, O22, O23: named purposes only, and OCSP signing only for a signer.
 fn extended_key_usage(subject: &Judged<'_>, findings: &mut Findings) {
     let purposes = subject.value::<Vec<ObjectIdentifier>>(ID_CE_EXT_KEY_USAGE);
@@ -167,8 +176,9 @@ fn extended_key_usage(subject: &Judged<'_>, findings: &mut Findings) {
         let any = purposes.contains(&ANY_EXTENDED_KEY_USAGE);
         findings.require(!any, "P14", "it has anyExtendedKeyUsage");
     } else if subject.extension(ID_CE_EXT_KEY_USAGE).is_none() {
+        // A birth identity (IEEE 802.1AR) names its hardware and outlives any list of purposes (RFC 8995 section 2.3).
         let text = "it is an end entity without extKeyUsage, which makes it good for every purpose";
-        findings.require(subject.is_ca(), "P14", text);
+        findings.require(subject.is_ca() || names_hardware(subject), "P14", text);
     }
     findings.require(!(signs_ocsp && subject.is_ca()), "O22", "it is a CA with the purpose OCSPSigning");
     if let Some(no_check) = no_check {

@@ -1,0 +1,148 @@
+//! Speaks EST (RFC 7030) over one TLS connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
+
+use super::http::{Client, HttpError};
+use super::trust::{Trust, TrustError};
+use crate::pki::{body, cms};
+
+/// A certificate the device holds, with its private key (PKCS#8 DER).
+#[derive(Clone)]
+pub struct Identity {
+    pub chain: Vec<Vec<u8>>,
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+/// Why the device has no new certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("cannot reach {0}: {1}")]
+    Unreachable(SocketAddr, std::io::Error),
+    #[error("'{0}' is no name of a TLS server")]
+    BadServerName(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The server's own words.
+    #[error("the server answered {status}: {text}")]
+    Refused { status: u16, text: String },
+    #[error("the server's answer cannot be read: {0}")]
+    BadAnswer(String),
+}
+
+/// One EST server, as one device sees it.
+#[derive(Clone)]
+pub struct EstClient {
+    address: SocketAddr,
+    name: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl EstClient {
+    /// `name` is what the server's certificate must say.
+    pub fn new(
+        address: SocketAddr,
+        name: &str,
+        trust: &Trust,
+        identity: Option<&Identity>,
+    ) -> Result<Self, AgentError> {
+        Ok(Self { address, name: name.to_owned(), tls: trust.tls(identity)? })
+    }
+
+    pub async fn connect(&self) -> Result<Connection, AgentError> {
+        let unreachable = |error| AgentError::Unreachable(self.address, error);
+        let name = ServerName::try_from(self.name.clone())
+            .map_err(|_| AgentError::BadServerName(self.name.clone()))?;
+        let stream = TcpStream::connect(self.address).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream =
+            TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(unreachable)?;
+        let host = format!("{}:{}", self.name, self.address.port());
+        Ok(Connection { http: Client::new(stream).await?, host })
+    }
+}
+
+/// A kept-alive connection.
+pub struct Connection {
+    http: Client,
+    host: String,
+}
+
+impl Connection {
+    /// DER of the CA certificates.
+    pub async fn cacerts(&mut self, label: Option<&str>) -> Result<Vec<Vec<u8>>, AgentError> {
+        self.exchange(Method::GET, label, "cacerts", None, None).await
+    }
+
+    /// A first certificate; `token` is device id and one-time token.
+    pub async fn enroll(
+        &mut self,
+        label: Option<&str>,
+        request: &[u8],
+        token: Option<(&str, &str)>,
+    ) -> Result<Vec<u8>, AgentError> {
+        let certificates = self.exchange(Method::POST, label, "simpleenroll", Some(request), token).await?;
+        only(certificates)
+    }
+
+    /// The next certificate, on a connection that shows the current one.
+    pub async fn reenroll(&mut self, label: Option<&str>, request: &[u8]) -> Result<Vec<u8>, AgentError> {
+        let certificates = self.exchange(Method::POST, label, "simplereenroll", Some(request), None).await?;
+        only(certificates)
+    }
+
+    async fn exchange(
+        &mut self,
+        method: Method,
+        label: Option<&str>,
+        operation: &str,
+        der: Option<&[u8]>,
+        token: Option<(&str, &str)>,
+    ) -> Result<Vec<Vec<u8>>, AgentError> {
+        let path = match label {
+            Some(label) => format!("/.well-known/est/{label}/{operation}"),
+            None => format!("/.well-known/est/{operation}"),
+        };
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.host);
+        if der.is_some() {
+            request = request.header(CONTENT_TYPE, "application/pkcs10");
+        }
+        if let Some((user, password)) = token {
+            let basic = Zeroizing::new(format!("{user}:{password}"));
+            request = request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(basic.as_bytes())));
+        }
+        let body = der.map(body::encode_base64).unwrap_or_default();
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| AgentError::BadAnswer(format!("no request can be made: {error}")))?;
+        let response = self.http.send(request).await?;
+        if response.status() != StatusCode::OK {
+            let text = String::from_utf8_lossy(response.body()).trim().to_owned();
+            return Err(AgentError::Refused { status: response.status().as_u16(), text });
+        }
+        let der =
+            body::decode_base64(response.body()).map_err(|error| AgentError::BadAnswer(error.to_string()))?;
+        cms::certificates_in(&der).map_err(|error| AgentError::BadAnswer(error.to_string()))
+    }
+}
+
+fn only(certificates: Vec<Vec<u8>>) -> Result<Vec<u8>, AgentError> {
+    match <[Vec<u8>; 1]>::try_from(certificates) {
+        Ok([certificate]) => Ok(certificate),
+        Err(other) => Err(AgentError::BadAnswer(format!("{} certificates instead of one", other.len()))),
+    }
+}

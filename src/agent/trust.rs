@@ -1,0 +1,47 @@
+//! Whom the device trusts: the CAs in `chain.pem`, for EST's TLS and for certificates.
+
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::client::Identity;
+use crate::pki::pem::{self, PemError};
+
+/// The trust anchors of a client.
+#[derive(Clone, Debug)]
+pub struct Trust(Arc<RootCertStore>);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    #[error("the trust anchors cannot be read: {0}")]
+    Pem(#[from] PemError),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Trust {
+    pub fn from_pem(text: &str) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        for der in pem::certificates(text)? {
+            roots.add(CertificateDer::from(der))?;
+        }
+        Ok(Self(Arc::new(roots)))
+    }
+
+    /// TLS as a device speaks it: with its certificate, if it has one.
+    pub fn tls(&self, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TrustError> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(Arc::clone(&self.0));
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = identity.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+                builder.with_client_auth_cert(chain, PrivateKeyDer::Pkcs8(identity.key.to_vec().into()))?
+            }
+        };
+        Ok(Arc::new(config))
+    }
+}
