@@ -1,1 +1,7 @@
-fn main() {}
+//! The `vitae` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vitae::cli::run()
+}

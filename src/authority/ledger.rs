@@ -1,9 +1,13 @@
 //! Checks the record against itself: the tree against the entries, the tables against the events.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::caller::{Operator, OperatorRefused, permit};
-use super::error::Failed;
+use super::error::{Failed, OpenError};
+use super::files;
 use super::projection::{FRONTIER, HEAD, TREE};
 use super::{Authority, Fold};
 use crate::fleet::{Event, rows};
@@ -11,7 +15,11 @@ use crate::ids::{Digest, hex};
 use crate::ledger::entry;
 use crate::ledger::tree::{Frontier, leaf_hash};
 use crate::store::rebuild::{Difference, difference, rebuild};
-use crate::store::{EVENTS, Range, StoreError, View};
+use crate::store::redb::RedbStore;
+use crate::store::{EVENTS, Range, Store, StoreError, View};
+
+/// Every page is read once, so a small cache does.
+const CHECK_CACHE: usize = 64 << 20;
 
 /// Size and root of the Merkle tree over all entries (RFC 6962 section 2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +59,16 @@ impl Authority {
         permit(operator, "log.verify")?;
         Ok(verify(&*self.snapshot()?)?)
     }
+}
+
+/// Verifies the store of a folder whose server is stopped.
+pub fn check(dir: &Path) -> Result<LogReport, OpenError> {
+    let path = files::store(dir);
+    if !path.exists() {
+        return Err(OpenError::NotInitialised { dir: dir.display().to_string() });
+    }
+    let store = RedbStore::open(&path, CHECK_CACHE, Arc::new(Fold))?;
+    Ok(verify(&*store.snapshot()?)?)
 }
 
 pub(crate) fn verify(view: &dyn View) -> Result<LogReport, StoreError> {

@@ -35,7 +35,7 @@ pub use caller::{Operator, OperatorRefused, PresentedChain};
 pub use enrol::{EnrolRequest, Issued};
 pub use error::{Failed, OpenError};
 pub use init::{InitError, init};
-pub use ledger::{LogReport, TreeHead};
+pub use ledger::{LogReport, TreeHead, check};
 pub use movement::{MoveRefused, Moved};
 pub use ocsp::OcspAnswer;
 pub use own::ListenerIdentity;
@@ -155,6 +155,11 @@ impl Authority {
 
     fn status_changed(&self) {
         self.status_epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Lets the store finish what it took; nothing is issued afterwards. Waits for the disk.
+    pub fn shutdown(&self) {
+        self.store.shutdown();
     }
 
     fn snapshot(&self) -> Result<Box<dyn View + Send>, StoreError> {

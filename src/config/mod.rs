@@ -147,6 +147,11 @@ impl Config {
     }
 }
 
+/// Reads a length of time as the files write it: 90s, 15m, 24h, 7d, 25y.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    text.parse::<duration::Length>().map(|length| length.0).map_err(|error| error.to_string())
+}
+
 /// Parse every TOML file of a folder; its name without `.toml` is the name of what it describes.
 fn read_folder<'t, N, R>(tree: &'t Tree, folder: &str) -> Vec<(File<'t>, N, R)>
 where

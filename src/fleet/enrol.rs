@@ -7,7 +7,7 @@ use super::event::Proof;
 use super::names::{Holder, RecordIncomplete, RenderedAltName};
 use super::rows::{self, CERTIFICATE_BY_KEY, CertificateRow, Device, Status};
 use crate::clock::Timestamp;
-use crate::config::{Cell, Config, HolderKind, NameAttribute, Profile, Proof as AcceptedProof};
+use crate::config::{Cell, Config, HolderKind, NameAttribute, Profile, Proof as AcceptedProof, Stage};
 use crate::ids::{Digest, EventNumber, HolderId, MakerName, ProfileName, Serial, StageName};
 use crate::store::{StoreError, View};
 
@@ -563,7 +563,11 @@ fn gate(
             way_out,
         }))
     };
-    let elsewhere = || allowed_elsewhere(config, profile);
+    let ended = lifecycle.stage(&device.stage).is_some_and(Stage::is_terminal);
+    let elsewhere = || match ended {
+        true => "that is the end of its life: nothing is issued to it any more".to_owned(),
+        false => allowed_elsewhere(config, profile),
+    };
     let cell = lifecycle.cell(profile, &device.stage);
     let when = match &cell {
         Cell::Never => return refuse("may be neither issued nor renewed".to_owned(), elsewhere()),

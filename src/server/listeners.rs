@@ -46,6 +46,12 @@ impl Listeners {
         Ok(Self { est: bind("EST", est)?, status: bind("status", status)?, admin: bind("admin", admin)? })
     }
 
+    /// Free ports on the loopback address.
+    pub fn bind_anywhere() -> Result<Self, BindError> {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::bind_to(any, any, any)
+    }
+
     pub fn addresses(&self) -> io::Result<Addresses> {
         Ok(Addresses {
             est: self.est.local_addr()?,

@@ -162,4 +162,9 @@ impl<P: Projection> Store<P::Event> for MemoryStore<P> {
     fn commit(&self, commit: Commit<P::Event>) -> Pending {
         Box::pin(future::ready(self.commit_now(commit)))
     }
+
+    /// Commits are over when they return, so there is nothing to wait for.
+    fn shutdown(&self) {
+        self.state().dead.get_or_insert(StoreError::Failed("it is closed".to_owned()));
+    }
 }

@@ -156,4 +156,7 @@ pub trait Store<E>: Send + Sync {
     /// Hands the commit to the writer. The future ends when the commit is durable, or will never be; dropping it
     /// takes the commit back only while it still waits for room in the queue.
     fn commit(&self, commit: Commit<E>) -> Pending;
+
+    /// Finishes what was handed over and takes nothing more; waits for the disk.
+    fn shutdown(&self);
 }

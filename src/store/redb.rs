@@ -110,6 +110,11 @@ impl<P: Projection> Store<P::Event> for RedbStore<P> {
     fn commit(&self, commit: Commit<P::Event>) -> Pending {
         self.queue.submit(commit)
     }
+
+    fn shutdown(&self) {
+        // The method above, not this one.
+        RedbStore::shutdown(self);
+    }
 }
 
 fn open_file(path: &Path) -> io::Result<File> {

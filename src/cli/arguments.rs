@@ -1,0 +1,308 @@
+//! The arguments of every command.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::clock::Timestamp;
+use crate::ids::{CaName, Digest, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
+
+/// A private certificate authority that knows the stage of life of every device it serves.
+#[derive(Debug, Parser)]
+#[command(name = "vitae", version, propagate_version = true)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Global {
+    /// The data folder [default: vitae-data; of the demo: a temporary one]
+    #[arg(long, global = true, env = "VITAE_DIR", value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// The policy folder [default: ca-config]
+    #[arg(long, global = true, env = "VITAE_CONFIG", value_name = "DIR")]
+    pub(super) config: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Another server's admin door, such as https://127.0.0.1:9443; without it, DIR/admin.sock
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) server: Option<String>,
+    /// The admin certificate for --server [default: DIR/admin/admin.pem]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) cert: Option<PathBuf>,
+    /// Its key [default: DIR/admin/admin.key]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// Whom to trust as --server [default: DIR/ca/chain.pem]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) cacert: Option<PathBuf>,
+    /// How the server logs
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+}
+
+impl Global {
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new("vitae-data"))
+    }
+
+    pub(super) fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("ca-config"))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Tell the whole story on loopback, then keep serving until Ctrl-C
+    Demo(Demo),
+    /// Make the hierarchy, the keys and the first admin credential
+    Init,
+    /// Serve EST, status and admin
+    Serve,
+    /// Check the policy folder
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// With the server stopped: hold the tables and the tree against the events
+    Check,
+    /// Devices
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Machine identities that are no devices
+    #[command(subcommand)]
+    Identity(IdentityCommand),
+    /// One-time enrolment tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Certificates
+    #[command(subcommand)]
+    Cert(CertCommand),
+    /// Revoke certificates by serial number
+    Revoke(Revoke),
+    /// Revocation lists
+    #[command(subcommand)]
+    Crl(CrlCommand),
+    /// The CAs of the hierarchy
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// The ledger of events
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How many devices
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=1202))]
+    pub(super) devices: u32,
+    /// End with the story instead of serving on
+    #[arg(long)]
+    pub(super) once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Say everything that is wrong with it, with file, line and reason
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceCommand {
+    /// Register a device and print its id
+    Register(Register),
+    /// List devices, newest first
+    List(DeviceList),
+    /// Show a device
+    Show { device: HolderId },
+    /// Move a device to another stage, with everything that does to its certificates
+    Move(Move),
+    /// A device's whole life
+    History {
+        device: HolderId,
+        /// As it was known then (RFC 3339 time or date)
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<Timestamp>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Register {
+    #[arg(long)]
+    pub(super) model: String,
+    #[arg(long)]
+    pub(super) serial: String,
+    /// A maker of manufacturers/ [default: default-maker of vitae.toml]
+    #[arg(long)]
+    pub(super) maker: Option<MakerName>,
+    /// The device identifier of its UDI
+    #[arg(long)]
+    pub(super) udi_di: Option<String>,
+    #[arg(long)]
+    pub(super) site: Option<String>,
+    #[arg(long)]
+    pub(super) lot: Option<String>,
+    #[arg(long)]
+    pub(super) owner: Option<String>,
+    /// The stage it is at already [default: where a new unit's life begins]
+    #[arg(long)]
+    pub(super) stage: Option<StageName>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeviceList {
+    #[arg(long)]
+    pub(super) stage: Option<StageName>,
+    #[arg(long)]
+    pub(super) model: Option<String>,
+    #[command(flatten)]
+    pub(super) page: PageArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PageArguments {
+    /// At most so many [default: all]
+    #[arg(long)]
+    pub(super) limit: Option<usize>,
+    /// Only what comes after this one in the list: its serial number or id
+    #[arg(long)]
+    pub(super) after: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Move {
+    pub(super) device: HolderId,
+    pub(super) stage: StageName,
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    #[arg(long)]
+    pub(super) evidence: Option<String>,
+    /// The new owner, where the move claims the device
+    #[arg(long)]
+    pub(super) owner: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum IdentityCommand {
+    /// Register an identity and print its id
+    Register(RegisterIdentity),
+    /// List identities, newest first
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RegisterIdentity {
+    pub(super) name: String,
+    /// signer or service
+    #[arg(long)]
+    pub(super) kind: String,
+    #[arg(long)]
+    pub(super) maker: Option<MakerName>,
+    /// The person who answers for it
+    #[arg(long)]
+    pub(super) owner: String,
+    #[arg(long)]
+    pub(super) purpose: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Issue a token and print it: this is the only time it is seen
+    Issue {
+        device: HolderId,
+        /// [default: default-label of vitae.toml]
+        #[arg(long)]
+        profile: Option<ProfileName>,
+        /// How long it is good: 90s, 15m, 1h, 7d
+        #[arg(long, default_value = "1h", value_parser = lifetime)]
+        ttl: Duration,
+    },
+    /// List tokens, newest first
+    List {
+        #[arg(long)]
+        device: Option<HolderId>,
+    },
+    /// Cancel a token by the digest that the list shows
+    Cancel { token: Digest },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertCommand {
+    /// List certificates, newest first
+    List(CertList),
+    /// Show a certificate
+    Show {
+        serial: Serial,
+        /// The certificate itself
+        #[arg(long)]
+        pem: bool,
+    },
+    /// A certificate's story: device, stage, who approved, what it replaced and what replaced it
+    Trace {
+        serial: Serial,
+        /// As it was known then (RFC 3339 time or date)
+        #[arg(long, value_name = "TIME")]
+        as_of: Option<Timestamp>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CertList {
+    #[arg(long)]
+    pub(super) device: Option<HolderId>,
+    #[arg(long, value_parser = ["good", "held", "revoked", "expired"])]
+    pub(super) status: Option<String>,
+    #[arg(long)]
+    pub(super) profile: Option<ProfileName>,
+    #[command(flatten)]
+    pub(super) page: PageArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Revoke {
+    #[arg(required = true)]
+    pub(super) serials: Vec<Serial>,
+    /// key-compromise, superseded, cessation-of-operation, affiliation-changed, privilege-withdrawn,
+    /// certificate-hold or unspecified
+    #[arg(long)]
+    pub(super) reason: Reason,
+    /// From when on the key is not to be trusted (RFC 3339 time or date)
+    #[arg(long, value_name = "TIME")]
+    pub(super) invalid_since: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CrlCommand {
+    /// List the published CRLs
+    List,
+    /// Publish fresh ones, of one CA or of all
+    Publish { ca: Option<CaName> },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CaCommand {
+    /// List the CAs
+    List,
+    /// Show a CA
+    Show { ca: CaName },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Recompute the Merkle tree and every table from the events
+    Verify,
+}
+
+/// A length of time as the configuration writes it.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    crate::config::duration(text)
+}

@@ -1,0 +1,66 @@
+//! `vitae serve`: serves until SIGTERM or Ctrl-C.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+use super::Failure;
+use super::arguments::{Global, LogFormat};
+use crate::authority::Authority;
+use crate::clock::{SystemClock, SystemRandom};
+use crate::config::Config;
+use crate::server::{self, Listeners};
+
+pub(super) async fn run(global: &Global) -> Result<(), Failure> {
+    log_to_stderr(global.log_format, LevelFilter::INFO);
+    let config = Config::load(global.config())?;
+    let listeners = Listeners::bind(config.server())?;
+    let addresses = listeners.addresses()?;
+    let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));
+    let authority = open(global.dir(), config).await?;
+    tracing::info!(
+        est = %format_args!("https://{}/.well-known/est/", addresses.est),
+        status = %format_args!("http://{}/", addresses.status),
+        admin = %format_args!("https://{}/api/v1/", addresses.admin),
+        dir = %global.dir().display(),
+        "serving",
+    );
+    let stop = stop_signal()?;
+    server::serve(Arc::clone(&authority), listeners, global.dir(), stop).await?;
+    close(authority).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+pub(super) async fn open(dir: &Path, config: Arc<Config>) -> Result<Arc<Authority>, Failure> {
+    Ok(Arc::new(Authority::open(dir, config, Arc::new(SystemClock), Arc::new(SystemRandom)).await?))
+}
+
+/// The last one out closes the store; that waits for the disk, so it is not done where others run.
+pub(super) async fn close(authority: Arc<Authority>) {
+    // A panic while closing has been reported by the runtime.
+    let _ = tokio::task::spawn_blocking(move || authority.shutdown()).await;
+}
+
+/// Ends with the first SIGTERM or Ctrl-C.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+pub(super) fn log_to_stderr(format: LogFormat, level: LevelFilter) {
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
