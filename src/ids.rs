@@ -349,6 +349,8 @@ impl fmt::Display for EventNumber {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
     use std::collections::HashSet;
 
     use super::*;

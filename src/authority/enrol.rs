@@ -100,7 +100,7 @@ impl Authority {
             Decision::Repeat(serial) => Ok(Decided::Repeat(self.recall(&view, serial)?)),
             Decision::Issue(grant) => {
                 self.check_renewed_names(&view, request, &grant)?;
-                Ok(Decided::Issue(Box::new(grant), view.into_expected()))
+                Ok(Decided::Issue(grant, view.into_expected()))
             }
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn check_first(
         let is_known = |(attribute, text): &&(NameAttribute, String)| {
             pki_attribute(*attribute).oid() == *oid && text == value
         };
-        if !known.iter().any(|name| is_known(name)) {
+        if !known.iter().any(is_known) {
             return Err(mismatch(grant.holder(), &format!("'{value}' in its subject"), RECORD_HINT));
         }
     }

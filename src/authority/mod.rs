@@ -22,6 +22,7 @@ mod token;
 mod trace;
 mod transact;
 mod upkeep;
+mod view;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,14 +42,12 @@ pub use ocsp::OcspAnswer;
 pub use own::ListenerIdentity;
 pub use projection::Fold;
 pub use publish::{PublishRefused, PublishedCrl};
-pub use query::{
-    CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, MAX_PAGE, Page, QueryRefused,
-    TokenView,
-};
+pub use query::{MAX_PAGE, QueryRefused};
 pub use register::RegisterRefused;
 pub use revoke::{Revocation, RevocationAsked, RevokeRefused};
 pub use token::{IssuedToken, TokenRefused};
 pub use trace::{Approval, HistoryLine, Link, Trace, TracedDevice};
+pub use view::{CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, Page, TokenView};
 
 use crate::clock::{Clock, Random};
 use crate::config::{Config, Profile};

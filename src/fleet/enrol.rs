@@ -1,10 +1,10 @@
 //! Decides an enrolment or a renewal: who asks, whether the stage allows it, and what will be granted.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
 use super::event::Proof;
 use super::names::{Holder, RecordIncomplete, RenderedAltName};
+pub use super::refusal::{CertificateState, Class, Refusal, TokenState};
 use super::rows::{self, CERTIFICATE_BY_KEY, CertificateRow, Device, Status};
 use crate::clock::Timestamp;
 use crate::config::{Cell, Config, HolderKind, NameAttribute, Profile, Proof as AcceptedProof, Stage};
@@ -52,7 +52,7 @@ pub struct PresentedToken {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    Issue(Grant),
+    Issue(Box<Grant>),
     /// This key already has a good certificate of this profile: the answer was lost, give it again.
     Repeat(Serial),
 }
@@ -102,187 +102,6 @@ impl Grant {
     }
 }
 
-/// Why nothing is granted. The texts are for the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error(
-        "who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic"
-    )]
-    NoCredentials,
-    #[error("simplereenroll needs the certificate that is to be renewed as TLS client certificate")]
-    NoCertificate,
-    #[error("this client certificate was not issued by this authority")]
-    UnknownCertificate,
-    #[error("the client certificate is {status}")]
-    CertificateNotGood { holder: HolderId, status: CertificateState },
-    #[error("no registered device matches this birth certificate: register the device first")]
-    UnknownDevice,
-    #[error("more than one device of maker {maker} has the serial number {serial}: enrol with a token")]
-    AmbiguousDevice { maker: MakerName, serial: String },
-    #[error("the user name and the token do not belong together, or the token does not exist")]
-    UnknownToken,
-    #[error("the token {state}: ask for a new one")]
-    TokenNotGood { holder: HolderId, state: TokenState },
-    #[error("the token is for profile {token}, not for {asked}: use its label")]
-    TokenForOtherProfile { holder: HolderId, token: ProfileName, asked: ProfileName },
-    #[error("the token and the client certificate belong to different holders")]
-    TwoHolders,
-    #[error("profile {profile} cannot be enrolled with {given}: it takes {accepted}")]
-    ProofNotAccepted { holder: HolderId, profile: ProfileName, given: &'static str, accepted: String },
-    #[error("profile {profile} is not for this kind of holder")]
-    WrongHolderKind { holder: HolderId, profile: ProfileName },
-    #[error(
-        "the client certificate is of profile {presented}, not of {asked}: use the label {presented} to renew it"
-    )]
-    OtherProfile { holder: HolderId, presented: ProfileName, asked: ProfileName },
-    #[error("profile {profile} cannot be renewed: enrol anew")]
-    NotRenewable { holder: HolderId, profile: ProfileName },
-    #[error("device {device} is at stage {stage}, where profile {profile} {rule}; {way_out}")]
-    Stage { device: HolderId, stage: StageName, profile: ProfileName, rule: String, way_out: String },
-    #[error("this public key belongs to another device: make a new key pair")]
-    KeyOfAnother { holder: HolderId, key: Digest },
-    #[error("this public key is already used for another purpose: make a new key pair")]
-    KeyOfOtherPurpose { holder: HolderId, key: Digest },
-    #[error("this public key was reported compromised: make a new key pair")]
-    KeyCompromised { holder: HolderId, key: Digest },
-    #[error("this public key had a certificate before, which is no longer good: make a new key pair")]
-    KeySpent { holder: HolderId, key: Digest },
-    #[error(transparent)]
-    RecordIncomplete(#[from] RecordIncomplete),
-    /// Names in the request that are not the holder's.
-    #[error("the request names {found}, which is not what the record of this holder says{hint}")]
-    NameMismatch { holder: HolderId, found: String, hint: &'static str },
-    #[error("the request asks for extended key usages of which profile {profile} gives none")]
-    UsageNotGiven { holder: HolderId, profile: ProfileName },
-    #[error("profile {profile} does not take a {given} key: it takes {accepted}")]
-    KeyKind { holder: HolderId, profile: ProfileName, given: String, accepted: String },
-}
-
-/// What kind of answer a refusal is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// The client has not shown who it is.
-    Unauthenticated,
-    /// It has, and may not.
-    Forbidden,
-    /// It may, but something else holds what it asks for.
-    Conflict,
-    /// The request itself is wrong.
-    Invalid,
-}
-
-impl Refusal {
-    pub fn class(&self) -> Class {
-        match self {
-            Self::NoCredentials | Self::NoCertificate | Self::UnknownToken | Self::TokenNotGood { .. } => {
-                Class::Unauthenticated
-            }
-            Self::KeyOfAnother { .. } | Self::KeyOfOtherPurpose { .. } | Self::KeySpent { .. } => {
-                Class::Conflict
-            }
-            Self::KeyKind { .. } => Class::Invalid,
-            _ => Class::Forbidden,
-        }
-    }
-
-    /// The stable name, for logs, events and metrics.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoCredentials => "no-credentials",
-            Self::NoCertificate => "no-certificate",
-            Self::UnknownCertificate => "unknown-certificate",
-            Self::CertificateNotGood { .. } => "certificate-not-good",
-            Self::UnknownDevice => "unknown-device",
-            Self::AmbiguousDevice { .. } => "ambiguous-device",
-            Self::UnknownToken => "unknown-token",
-            Self::TokenNotGood { .. } => "token-not-good",
-            Self::TokenForOtherProfile { .. } => "token-for-other-profile",
-            Self::TwoHolders => "two-holders",
-            Self::ProofNotAccepted { .. } => "proof-not-accepted",
-            Self::WrongHolderKind { .. } => "wrong-holder-kind",
-            Self::OtherProfile { .. } => "other-profile",
-            Self::NotRenewable { .. } => "not-renewable",
-            Self::Stage { .. } => "stage",
-            Self::KeyOfAnother { .. } => "duplicate-key",
-            Self::KeyOfOtherPurpose { .. } => "key-of-other-purpose",
-            Self::KeyCompromised { .. } => "key-compromised",
-            Self::KeySpent { .. } => "key-spent",
-            Self::RecordIncomplete(_) => "record-incomplete",
-            Self::NameMismatch { .. } => "name-mismatch",
-            Self::UsageNotGiven { .. } => "usage-not-given",
-            Self::KeyKind { .. } => "key-kind",
-        }
-    }
-
-    /// The holder, when it has proven who it is: only then is the refusal recorded.
-    pub fn proven_holder(&self) -> Option<&HolderId> {
-        match self {
-            Self::CertificateNotGood { holder, .. }
-            | Self::TokenNotGood { holder, .. }
-            | Self::TokenForOtherProfile { holder, .. }
-            | Self::ProofNotAccepted { holder, .. }
-            | Self::WrongHolderKind { holder, .. }
-            | Self::OtherProfile { holder, .. }
-            | Self::NotRenewable { holder, .. }
-            | Self::Stage { device: holder, .. }
-            | Self::KeyOfAnother { holder, .. }
-            | Self::KeyOfOtherPurpose { holder, .. }
-            | Self::KeyCompromised { holder, .. }
-            | Self::KeySpent { holder, .. }
-            | Self::NameMismatch { holder, .. }
-            | Self::UsageNotGiven { holder, .. }
-            | Self::KeyKind { holder, .. } => Some(holder),
-            _ => None,
-        }
-    }
-
-    pub fn key(&self) -> Option<Digest> {
-        match self {
-            Self::KeyOfAnother { key, .. }
-            | Self::KeyOfOtherPurpose { key, .. }
-            | Self::KeyCompromised { key, .. }
-            | Self::KeySpent { key, .. } => Some(*key),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificateState {
-    Revoked,
-    Held,
-    Expired,
-    NotYetValid,
-}
-
-impl fmt::Display for CertificateState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Revoked => "revoked",
-            Self::Held => "on hold",
-            Self::Expired => "expired: enrol with the birth certificate or a token",
-            Self::NotYetValid => "not valid yet: check the device's clock",
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenState {
-    Spent(Timestamp),
-    Cancelled(Timestamp),
-    Expired(Timestamp),
-}
-
-impl fmt::Display for TokenState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Spent(at) => write!(f, "was used at {at}"),
-            Self::Cancelled(at) => write!(f, "was cancelled at {at}"),
-            Self::Expired(at) => write!(f, "expired at {at}"),
-        }
-    }
-}
-
 /// A refusal, or a store that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnrolError {
@@ -319,7 +138,7 @@ pub fn decide(
     if let Some(serial) = check_key(view, ask, &proven, now)? {
         return Ok(Decision::Repeat(serial));
     }
-    Ok(Decision::Issue(Grant {
+    Ok(Decision::Issue(Box::new(Grant {
         holder: proven.holder,
         model: holder.model().map(str::to_owned),
         stage: match &holder {
@@ -335,7 +154,7 @@ pub fn decide(
         subject: holder.subject(profile)?,
         alt_names: holder.alt_names(profile)?,
         also_known_as: holder.also_known_as(),
-    }))
+    })))
 }
 
 /// A holder that has shown who it is.

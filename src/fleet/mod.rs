@@ -8,6 +8,7 @@ pub mod enrol;
 pub mod event;
 pub mod movement;
 pub mod names;
+pub mod refusal;
 pub mod register;
 pub mod revoke;
 pub mod rows;

@@ -47,7 +47,7 @@ impl StatusDoor {
         let signer = Certificate::from_der(signer)?;
         signer.verify_signed_by(&issuer_key)?;
         response.verify_signed_by(&signer.public_key()?)?;
-        let status = response.singles.first().map(|single| single.status.clone());
+        let status = response.singles.first().map(|single| single.status);
         Ok(match status {
             Some(ParsedStatus::Good) => "good".to_owned(),
             Some(ParsedStatus::Revoked { at, reason }) => format!("revoked at {at}{}", because(reason)),
