@@ -131,7 +131,10 @@ fn spoilt_end_entities_are_caught() {
         ("KU with a zero octet", "P13", |t| with(t, raw(KU, true, &[3, 3, 7, 0x80, 0]))),
         ("keyCertSign in no CA", "P13", |t| with(t, build::key_usage(KeyUsages::KeyCertSign).unwrap())),
         ("EC enciphers", "P13", |t| with(t, build::key_usage(KeyUsages::KeyEncipherment).unwrap())),
-        ("no EKU (B11)", "P14", |t| without(t, EKU)),
+        ("no EKU, no hardware name (B11)", "P14", |t| {
+            without(t, EKU);
+            with(t, build::subject_alt_name(&[uri("urn:dev:ops:x").unwrap()], false).unwrap());
+        }),
         ("EKU empty (B16)", "P14", |t| with(t, raw(EKU, false, &[0x30, 0]))),
         ("anyExtendedKeyUsage", "P14", |t| {
             with(t, build::extended_key_usage(&["2.5.29.37.0".parse().unwrap()], false).unwrap());
