@@ -60,8 +60,16 @@ impl Authority {
     /// Gives the certificate that was asked for, or says why not. Nothing is changed by a refusal but its own record.
     pub async fn enrol(&self, request: EnrolRequest<'_>) -> Result<Issued, Failed<Refusal>> {
         let result = self.enrol_unrecorded(request).await;
-        if let Err(Failed::Refused(refusal)) = &result {
-            self.record_refusal(request.profile, refusal).await;
+        let profile = request.profile.name();
+        match &result {
+            Ok(issued) => tracing::info!(serial = %issued.serial, %profile, event = %issued.event, "issued"),
+            Err(Failed::Refused(refusal)) => {
+                let holder = refusal.proven_holder().map(tracing::field::display);
+                tracing::info!(code = refusal.code(), %profile, holder, "refused");
+                self.record_refusal(request.profile, refusal).await;
+            }
+            // The door that answers it tells the log.
+            Err(Failed::Unavailable(_)) => {}
         }
         result
     }

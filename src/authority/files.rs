@@ -20,6 +20,24 @@ pub(super) fn own_key(dir: &Path, profile: &ProfileName, ca: &CaName, serial: &S
     dir.join("keys").join(format!("{profile}-{ca}-{serial}.key"))
 }
 
+/// Removes the keys that the one of `keep` has replaced, and those that a crash left without a certificate.
+pub(super) fn remove_older_keys(dir: &Path, profile: &ProfileName, ca: &CaName, keep: &Serial) {
+    let prefix = format!("{profile}-{ca}-");
+    let kept = format!("{prefix}{keep}.key");
+    let Ok(entries) = fs::read_dir(dir.join("keys")) else { return };
+    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        // The rest is the serial number alone: 'update' is no prefix of 'update-root' here.
+        let is_serial = name
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.strip_suffix(".key"))
+            .is_some_and(|serial| serial.parse::<Serial>().is_ok());
+        if is_serial && name != kept {
+            // A key that stays is of no use to anybody but a thief, and is tried again at the next renewal.
+            let _ = fs::remove_file(dir.join("keys").join(&name));
+        }
+    }
+}
+
 pub(super) fn ca_certificate(dir: &Path, ca: &CaName) -> PathBuf {
     dir.join("ca").join(format!("{ca}.pem"))
 }

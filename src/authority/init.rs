@@ -161,7 +161,8 @@ async fn create_ca(
         issuer_key: issuer.map_or(&public, |issuer| &issuer.public),
         signer: signer.kind(),
         path_len: settings.path_len(),
-        pointers: settings.issuer().map(|issuer| urls(config, issuer)),
+        pointers: urls(config, settings.issuer().unwrap_or(name)),
+        is_root: settings.issuer().is_none(),
     })
     .map_err(|error| bad(error.to_string()))?;
     let unsigned = template.to_be_signed().map_err(|error| bad(error.to_string()))?;

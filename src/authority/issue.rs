@@ -142,8 +142,9 @@ pub(super) struct CaContent<'a> {
     pub(super) issuer_key: &'a PublicKey,
     pub(super) signer: KeyKind,
     pub(super) path_len: Option<u8>,
-    /// Where to ask about this CA; none for a root.
-    pub(super) pointers: Option<super::ca::Urls>,
+    /// Where its issuer's status is served; for a root, its own.
+    pub(super) pointers: super::ca::Urls,
+    pub(super) is_root: bool,
 }
 
 pub(super) fn ca_template(content: CaContent<'_>) -> Result<CertificateTemplate, ExtensionError> {
@@ -152,10 +153,12 @@ pub(super) fn ca_template(content: CaContent<'_>) -> Result<CertificateTemplate,
         ext::key_usage(KeyUsages::KeyCertSign | KeyUsages::CRLSign)?,
         ext::subject_key_id(content.key.key_id()),
     ];
-    if let Some(urls) = &content.pointers {
+    // A root too says where its CRL is: 'openssl verify -crl_check_all' asks for one at every depth.
+    extensions.push(ext::crl_distribution_point(&content.pointers.crl)?);
+    if !content.is_root {
         extensions.push(ext::authority_key_id(content.issuer_key.key_id()));
-        extensions.push(ext::crl_distribution_point(&urls.crl)?);
-        extensions.push(ext::authority_info_access(Some(&urls.ocsp), Some(&urls.issuer))?);
+        let (ocsp, issuer) = (&content.pointers.ocsp, &content.pointers.issuer);
+        extensions.push(ext::authority_info_access(Some(ocsp), Some(issuer))?);
     }
     Ok(CertificateTemplate {
         serial: content.serial,

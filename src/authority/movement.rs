@@ -85,6 +85,7 @@ impl Authority {
             cas.extend(rows::certificate(&*snapshot, &serial)?.map(|row| row.ca));
         }
         drop(snapshot);
+        tracing::info!(device = %id, stage = %to, transition = moved.transition, event = %moved.event, "moved");
         self.publish_all_covering(&cas, committed.first).await;
         Ok(moved)
     }

@@ -154,6 +154,7 @@ impl Authority {
         self.commit(&Actor::System, vec![fact], expected, now).await?;
         let snapshot = self.snapshot()?;
         let row = rows::certificate(&*snapshot, &signed.serial)?.ok_or_else(|| lacking("the record"))?;
+        files::remove_older_keys(&self.dir, profile.name(), ca.name(), &signed.serial);
         Ok(Own { row, certificate: signed.der, key })
     }
 

@@ -80,6 +80,7 @@ impl Authority {
                 Ok((facts, (holders, cas)))
             })
             .await?;
+        tracing::info!(count = serials.len(), reason = %asked.reason, event = %committed.first, "revoked");
         let lists = self.publish_all_covering(&cas, committed.first).await;
         Ok(Revocation {
             serials: serials.into_iter().collect(),
