@@ -191,7 +191,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ),
     ("profiles/ldev.toml", "ca = \"operational\"", "ca = \"every\"", "name one CA"),
     ("profiles/ldev.toml", "[\"birth-certificate\", \"token\"]", "[]", "no one can enrol"),
-    ("profiles/ldev.toml", "keys = [\"p256\", \"p384\", \"rsa-3072\"]", "keys = []", "no request fits"),
+    ("profiles/ldev.toml", "keys = [\"p256\", \"p384\", \"rsa-2048\"]", "keys = []", "no request fits"),
     (
         "profiles/svc.toml",
         "authenticate-by = [\"token\"]",
