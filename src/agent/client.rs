@@ -16,15 +16,8 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::http::{Client, HttpError};
-use super::trust::{Trust, TrustError};
+use super::trust::{Identity, Trust, TrustError};
 use crate::pki::{body, cms};
-
-/// A certificate the device holds, with its private key (PKCS#8 DER).
-#[derive(Clone)]
-pub struct Identity {
-    pub chain: Vec<Vec<u8>>,
-    pub key: Zeroizing<Vec<u8>>,
-}
 
 /// Why the device has no new certificate.
 #[derive(Debug, thiserror::Error)]

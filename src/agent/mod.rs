@@ -5,6 +5,6 @@ pub mod http;
 mod request;
 mod trust;
 
-pub use client::{AgentError, Connection, EstClient, Identity};
+pub use client::{AgentError, Connection, EstClient};
 pub use request::{DeviceKey, RequestError};
-pub use trust::{Trust, TrustError};
+pub use trust::{Identity, Trust, TrustError};

@@ -1,13 +1,20 @@
-//! Whom the device trusts: the CAs in `chain.pem`, for EST's TLS and for certificates.
+//! TLS as a device speaks it: whom it trusts (the CAs in `chain.pem`), and what it shows of itself.
 
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use zeroize::Zeroizing;
 
-use super::client::Identity;
 use crate::pki::pem::{self, PemError};
+
+/// A certificate the device holds, with its private key (PKCS#8 DER).
+#[derive(Clone)]
+pub struct Identity {
+    pub chain: Vec<Vec<u8>>,
+    pub key: Zeroizing<Vec<u8>>,
+}
 
 /// The trust anchors of a client.
 #[derive(Clone, Debug)]

@@ -84,16 +84,21 @@ fn ways_from(lifecycle: &Lifecycle, from: &StageName) -> String {
 }
 
 fn check_role(transition: &Transition, role: &Role) -> Result<(), MoveRefused> {
+    may_make(transition, role).map_err(|who| MoveRefused::Role {
+        role: role.name().to_string(),
+        transition: transition.id().to_owned(),
+        title: transition.title().to_owned(),
+        who,
+    })
+}
+
+/// Whether a role may make a transition; if not, which roles may.
+pub(super) fn may_make(transition: &Transition, role: &Role) -> Result<(), String> {
     if transition.who().iter().any(|who| role.may_act_as(who)) {
         return Ok(());
     }
     let who: Vec<_> = transition.who().iter().map(ToString::to_string).collect();
-    Err(MoveRefused::Role {
-        role: role.name().to_string(),
-        transition: transition.id().to_owned(),
-        title: transition.title().to_owned(),
-        who: who.join(" or "),
-    })
+    Err(who.join(" or "))
 }
 
 fn check_needs(transition: &Transition, details: &Details) -> Result<(), MoveRefused> {

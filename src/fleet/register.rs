@@ -1,6 +1,7 @@
 //! Decides the registration of a device or of another machine identity.
 
 use super::event::Fact;
+use super::movement;
 use super::rows::{Device, Identity};
 use crate::config::{Config, HolderKind, Role, Transition};
 use crate::ids::{HolderId, MakerName, StageName};
@@ -132,14 +133,10 @@ pub fn decide_identity(
 }
 
 fn check_role(transition: &Transition, role: &Role) -> Result<(), RegisterRefused> {
-    if transition.who().iter().any(|who| role.may_act_as(who)) {
-        return Ok(());
-    }
-    let who: Vec<_> = transition.who().iter().map(ToString::to_string).collect();
-    Err(RegisterRefused::Role {
+    movement::may_make(transition, role).map_err(|who| RegisterRefused::Role {
         role: role.name().to_string(),
         transition: transition.id().to_owned(),
-        who: who.join(" or "),
+        who,
     })
 }
 

@@ -3,8 +3,8 @@
 use std::env;
 use std::path::Path;
 
+use super::cast::Cast;
 use super::fleet::Unit;
-use super::story::Cast;
 use crate::admin::NewDeviceBody;
 use crate::cli::{Failure, output};
 use crate::fleet::Device;

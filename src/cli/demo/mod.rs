@@ -1,5 +1,6 @@
 //! `vitae demo`: the whole story on loopback, with real TLS, keys and store; only the devices are played.
 
+mod cast;
 mod commands;
 mod fleet;
 mod stage;

@@ -3,60 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cast::Cast;
 use super::fleet::{self, Credential, Unit};
 use super::stage::{Pace, everyone};
 use super::status::StatusDoor;
 use super::{House, commands};
-use crate::admin::{MoveBody, NewDeviceBody, NewIdentityBody, NewTokenBody, RevocationBody, TokenBody};
-use crate::agent::{AgentError, DeviceKey, EstClient, Identity, Trust};
-use crate::authority::{CertificateView, Moved, Revocation, Trace};
-use crate::cli::client::Admin;
+use crate::admin::{MoveBody, NewDeviceBody, NewIdentityBody, RevocationBody};
+use crate::agent::{AgentError, DeviceKey, Trust};
+use crate::authority::{LogReport, Moved, Revocation, Trace};
+use crate::cli::client::nothing;
 use crate::cli::{Failure, cert, output};
 use crate::fleet::{Device, Identity as MachineIdentity};
-use crate::ids::{HolderId, Reason};
+use crate::ids::Reason;
 use crate::pki::pem;
-
-/// What every device of the demo needs to do its part.
-pub(super) struct Cast {
-    pub(super) house: House,
-    trust: Trust,
-}
-
-impl Cast {
-    pub(super) async fn admin(&self) -> Result<Admin, Failure> {
-        Admin::connect(&self.house.global).await
-    }
-
-    fn est(&self, identity: Option<&Identity>) -> Result<EstClient, Failure> {
-        Ok(EstClient::new(self.house.addresses.est, "localhost", &self.trust, identity)?)
-    }
-
-    pub(super) async fn token(
-        &self,
-        id: &HolderId,
-        profile: &str,
-        ttl_seconds: u64,
-    ) -> Result<String, Failure> {
-        let body = NewTokenBody {
-            device: id.clone(),
-            profile: Some(profile.parse()?),
-            ttl_seconds: Some(ttl_seconds),
-        };
-        let token: TokenBody = self.admin().await?.post("/api/v1/tokens", &body).await?;
-        Ok(token.token)
-    }
-
-    async fn move_to(&self, unit: &Unit, stage: &str, owner: Option<&str>) -> Result<Moved, Failure> {
-        let body =
-            MoveBody { stage: stage.parse()?, reason: None, evidence: None, owner: owner.map(str::to_owned) };
-        self.admin().await?.post(&format!("/api/v1/devices/{}/move", unit.id()?), &body).await
-    }
-
-    async fn certificates(&self, filter: &[(&str, String)]) -> Result<Vec<CertificateView>, Failure> {
-        let filter: Vec<_> = filter.iter().map(|(name, value)| (*name, Some(value.clone()))).collect();
-        self.admin().await?.list("/api/v1/certificates", &filter, None).await
-    }
-}
 
 /// Tells it from the first device to the commands for the audience.
 pub(super) async fn tell(house: &House, devices: u32) -> Result<(), Failure> {
@@ -329,8 +288,7 @@ async fn trace(cast: &Cast, units: &[Unit]) -> Result<(), Failure> {
 }
 
 async fn verify(cast: &Cast) -> Result<(), Failure> {
-    let report: crate::authority::LogReport =
-        cast.admin().await?.post("/api/v1/log/verify", &crate::cli::client::nothing()).await?;
+    let report: LogReport = cast.admin().await?.post("/api/v1/log/verify", &nothing()).await?;
     chapter(
         10,
         &format!(
