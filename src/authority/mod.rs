@@ -66,7 +66,7 @@ pub struct Authority {
     cas: BTreeMap<CaName, IssuingCa>,
     listener: ArcSwapOption<ListenerIdentity>,
     /// Goes up with every commit that changes a certificate's status: caches of status answers follow it.
-    status_epoch: AtomicU64,
+    status_epoch: Arc<AtomicU64>,
 }
 
 impl Authority {
@@ -114,7 +114,7 @@ impl Authority {
             dir: dir.to_owned(),
             cas,
             listener: ArcSwapOption::empty(),
-            status_epoch: AtomicU64::new(0),
+            status_epoch: Arc::default(),
         };
         authority.load_own()?;
         authority.load_crls()?;
@@ -150,10 +150,6 @@ impl Authority {
     /// A number that is larger after every change of a certificate's status.
     pub fn status_epoch(&self) -> u64 {
         self.status_epoch.load(Ordering::Acquire)
-    }
-
-    fn status_changed(&self) {
-        self.status_epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Lets the store finish what it took; nothing is issued afterwards. Waits for the disk.

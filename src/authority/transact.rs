@@ -1,6 +1,8 @@
 //! Decide on a snapshot, commit what it relied on, decide again when somebody else was faster.
 
 use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Authority;
 use super::error::Failed;
@@ -82,10 +84,20 @@ impl Authority {
             )
         });
         let events = facts.into_iter().map(|fact| Event { actor: actor.clone(), fact }).collect();
-        let committed = self.store.commit(Commit { at, events, expected }).await?;
-        if changes_status {
-            self.status_changed();
+        let pending = self.store.commit(Commit { at, events, expected });
+        if !changes_status {
+            return pending.await;
         }
-        Ok(committed)
+        // A caller that goes away does not stop the commit, so it must not stop what follows from it: cached status
+        // answers of before would live on.
+        let epoch = Arc::clone(&self.status_epoch);
+        let followed = tokio::spawn(async move {
+            let outcome = pending.await;
+            epoch.fetch_add(1, Ordering::AcqRel);
+            outcome
+        });
+        followed
+            .await
+            .map_err(|error| StoreError::Failed(format!("a commit was not followed to its end: {error}")))?
     }
 }
