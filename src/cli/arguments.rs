@@ -98,6 +98,9 @@ pub(super) enum Command {
     /// The ledger of events
     #[command(subcommand)]
     Log(LogCommand),
+    /// On the device: enrol and renew
+    #[command(subcommand)]
+    Agent(AgentCommand),
 }
 
 #[derive(Debug, Args)]
@@ -300,6 +303,50 @@ pub(super) enum CaCommand {
 pub(super) enum LogCommand {
     /// Recompute the Merkle tree and every table from the events
     Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AgentCommand {
+    /// Make a key and get the first certificate
+    Enrol(AgentEnrol),
+    /// Get the next certificate, with a new key
+    Renew(AgentServer),
+    /// Renew in time, until told to stop
+    Run(AgentServer),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentServer {
+    /// The EST server, such as https://est.example.test:8443
+    #[arg(long)]
+    pub(super) url: String,
+    /// Whom to trust: chain.pem of the authority
+    #[arg(long, value_name = "FILE")]
+    pub(super) trust: PathBuf,
+    /// The device's own folder: identity.pem in it holds key and certificate
+    #[arg(long, value_name = "DIR", default_value = "vitae-device")]
+    pub(super) home: PathBuf,
+    /// EST label [default: the server's]
+    #[arg(long)]
+    pub(super) label: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentEnrol {
+    #[command(flatten)]
+    pub(super) server: AgentServer,
+    /// The device id that the token was issued for
+    #[arg(long)]
+    pub(super) device: Option<HolderId>,
+    /// A one-time token
+    #[arg(long, env = "VITAE_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    /// Or the birth certificate with its key, in one PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(super) birth: Option<PathBuf>,
+    /// The serial number on the plate, to be repeated in the request
+    #[arg(long)]
+    pub(super) serial: Option<String>,
 }
 
 /// A length of time as the configuration writes it.

@@ -1,5 +1,6 @@
 //! The command line: one file a command, and the only place that ends the process.
 
+mod agent;
 mod arguments;
 mod ca;
 mod cert;
@@ -90,6 +91,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Revoke(revoke) => revoke::run(&global, revoke).await,
         Command::Crl(command) => crl::run(&global, command).await,
         Command::Ca(command) => ca::run(&global, command).await,
+        Command::Agent(command) => agent::run(&global, command).await,
         Command::Log(command) => log::run(&global, &command).await,
     }
 }
