@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# Helpers of this suite only.
+# shellcheck source=../lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+# connect FILE S_CLIENT-ARGUMENTS...: one handshake; FILE takes what s_client says about it.
+connect() {
+    local file=$1
+    shift
+    text "$file" timeout 30 openssl s_client -connect "$EST_ADDRESS" -CAfile "$CHAIN" "$@"
+}
+
+# request FILE METHOD [LABEL/]OPERATION [HEADER...]: writes the head of a request. Append the body yourself.
+request() {
+    local file=$1 method=$2 path=$3
+    shift 3
+    printf '%s /.well-known/est/%s HTTP/1.1\r\nHost: localhost\r\n' "$method" "$path" >"$file"
+    (($# == 0)) || printf '%s\r\n' "$@" >>"$file"
+    printf '\r\n' >>"$file"
+}
+
+# exchange OUT REQUEST S_CLIENT-ARGUMENTS...: sends the bytes of REQUEST, which asks for the connection to be closed,
+# and leaves OUT.raw, OUT.status, OUT.head (with its empty line) and OUT.body.
+exchange() {
+    local out=$1 request=$2
+    shift 2
+    timeout 30 openssl s_client -quiet -connect "$EST_ADDRESS" -CAfile "$CHAIN" -verify_return_error "$@" \
+        <"$request" >"$out.raw" 2>"$out.err" || true
+    take_apart "$out"
+}
+
+take_apart() {
+    sed '/^\r$/q' "$1.raw" >"$1.head"
+    tail -c "+$(($(wc -c <"$1.head") + 1))" "$1.raw" >"$1.body"
+    head -n 1 "$1.head" | cut -d ' ' -f 2 >"$1.status"
+}
+
+# post OUT OPERATION CSR.DER AUTHORIZATION-HEADER|'' S_CLIENT-ARGUMENTS...: an EST request by s_client alone.
+post() {
+    local out=$1 operation=$2 csr=$3 authorization=$4 body
+    shift 4
+    body=$(base64 -w 0 "$csr")
+    request "$out.request" POST "$operation" ${authorization:+"$authorization"} \
+        'Content-Type: application/pkcs10' "Content-Length: ${#body}" 'Connection: close'
+    printf '%s' "$body" >>"$out.request"
+    exchange "$out" "$out.request" "$@"
+}
+
+basic() {
+    printf 'Authorization: Basic %s' "$(printf '%s:%s' "$1" "$2" | base64 -w 0)"
+}
+
+# certs_only P7: SignedData of id-data that signs nothing and holds nothing but certificates.
+certs_only() {
+    openssl cms -cmsout -print -noout -inform DER -in "$1" >"$1.txt"
+    has "$1.txt" 'contentType: pkcs7-signedData'
+    has "$1.txt" 'eContentType: pkcs7-data'
+    grep -A 1 'eContent:' "$1.txt" | has /dev/stdin 'ABSENT'
+    grep -A 1 'signerInfos:' "$1.txt" | has /dev/stdin 'EMPTY|ABSENT'
+}
+
+# The PEM file of the CA that issued the certificate, found by its name among those of the data folder.
+issuer_file() {
+    local issuer file
+    issuer=$(openssl x509 -in "$1" -noout -issuer_hash)
+    for file in "$VITAE_DIR"/ca/*.pem; do
+        [[ $file != "$CHAIN" && $(openssl x509 -in "$file" -noout -subject_hash) == "$issuer" ]] || continue
+        echo "$file"
+        return
+    done
+    return 1
+}
+
+# ocsp FILE OPENSSL-OCSP-ARGUMENTS...: FILE takes the text of request, answer and verdict.
+ocsp() {
+    local file=$1
+    shift
+    text "$file" openssl ocsp -CAfile "$CHAIN" "$@"
+}
+
+# crl FILE CERTIFICATE: fetches the list the certificate points to: FILE.body (DER) and FILE (PEM).
+crl() {
+    http "$1" "$(crl_url "$2")"
+    status_is "$1" 200
+    openssl crl -inform DER -in "$1.body" -out "$1"
+}
+
+crl_number() {
+    local hex
+    hex=$(openssl crl -in "$1" -noout -crlnumber | sed 's/^crlNumber=\(0x\)\?//')
+    echo $((16#$hex))
+}
+
+# path FILE CERTIFICATE OPENSSL-VERIFY-ARGUMENTS...: from the root alone, so that every link is checked.
+path() {
+    local file=$1 certificate=$2
+    shift 2
+    text "$file" openssl verify -trusted "$VITAE_DIR/ca/root.pem" -untrusted "$(issuer_file "$certificate")" "$@" \
+        "$certificate"
+}
