@@ -183,12 +183,14 @@ pub(super) fn file_error(path: &Path, error: &std::io::Error) -> OpenError {
 }
 
 impl Authority {
-    /// Whose certificates a device may show at the EST door: our CAs that vouch for clients, and the makers.
+    /// Our CAs whose certificates a device may show at the EST door.
     pub fn device_anchors(&self) -> Vec<Vec<u8>> {
-        let ours =
-            self.cas().filter(|ca| ca.settings().is_client_anchor()).map(|ca| ca.certificate().to_vec());
-        let makers = self.config.manufacturers().iter().flat_map(|maker| maker.anchors().iter().cloned());
-        ours.chain(makers).collect()
+        self.cas().filter(|ca| ca.settings().is_client_anchor()).map(|ca| ca.certificate().to_vec()).collect()
+    }
+
+    /// The makers' CAs whose birth certificates a device may show there.
+    pub fn maker_anchors(&self) -> Vec<Vec<u8>> {
+        self.config.manufacturers().iter().flat_map(|maker| maker.anchors().iter().cloned()).collect()
     }
 
     /// Whose certificates an operator may show at the admin door: the CA of the admin profile.

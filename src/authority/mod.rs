@@ -70,7 +70,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Opens the data folder that [`init`] made, and brings what is near its end up to date.
+    /// Opens the data folder that [`init()`] made, and brings what is near its end up to date.
     pub async fn open(
         dir: &Path,
         config: Arc<Config>,

@@ -29,7 +29,7 @@ pub(super) struct Global {
     /// Answer in JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Another server's admin door, such as https://127.0.0.1:9443; without it, DIR/admin.sock
+    /// Another server's admin door, such as <https://127.0.0.1:9443>; without it, DIR/admin.sock
     #[arg(long, global = true, value_name = "URL")]
     pub(super) server: Option<String>,
     /// The admin certificate for --server [default: DIR/admin/admin.pem]
@@ -317,7 +317,7 @@ pub(super) enum AgentCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct AgentServer {
-    /// The EST server, such as https://est.example.test:8443
+    /// The EST server, such as <https://est.example.test:8443>
     #[arg(long)]
     pub(super) url: String,
     /// Whom to trust: chain.pem of the authority

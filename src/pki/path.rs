@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
+use webpki::{
+    ALL_VERIFICATION_ALGS, EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
+    anchor_from_trusted_cert,
+};
 
 use crate::clock::Timestamp;
 
@@ -34,6 +37,34 @@ pub fn verify_client_chain(
     anchors: &[&[u8]],
     at: Timestamp,
 ) -> Result<(), PathError> {
+    verify(leaf, intermediates, anchors, at, KeyUsage::client_auth())
+}
+
+/// The same for certificates of our own CAs, whatever their purpose: a server's certificate is renewed by showing it.
+pub fn verify_own_chain(
+    leaf: &[u8],
+    intermediates: &[&[u8]],
+    anchors: &[&[u8]],
+    at: Timestamp,
+) -> Result<(), PathError> {
+    verify(leaf, intermediates, anchors, at, AnyPurpose)
+}
+
+struct AnyPurpose;
+
+impl ExtendedKeyUsageValidator for AnyPurpose {
+    fn validate(&self, _purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn verify(
+    leaf: &[u8],
+    intermediates: &[&[u8]],
+    anchors: &[&[u8]],
+    at: Timestamp,
+    purpose: impl ExtendedKeyUsageValidator,
+) -> Result<(), PathError> {
     let leaf = CertificateDer::from(leaf);
     let leaf = EndEntityCert::try_from(&leaf).map_err(refused)?;
     let intermediates: Vec<CertificateDer<'_>> =
@@ -42,17 +73,9 @@ pub fn verify_client_chain(
     // One anchor that webpki cannot read must not take the others down with it.
     let anchors: Vec<_> = anchors.iter().filter_map(|der| anchor_from_trusted_cert(der).ok()).collect();
     let at = UnixTime::since_unix_epoch(Duration::from_secs(at.secs()));
-    leaf.verify_for_usage(
-        ALL_VERIFICATION_ALGS,
-        &anchors,
-        &intermediates,
-        at,
-        KeyUsage::client_auth(),
-        None,
-        None,
-    )
-    .map(|_| ())
-    .map_err(refused)
+    leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &intermediates, at, purpose, None, None)
+        .map(|_| ())
+        .map_err(refused)
 }
 
 fn refused(error: Error) -> PathError {

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::accept::{Context, Shared, accept, handshake};
+use super::challenge::Challenge;
 use crate::est;
 
 pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
@@ -43,7 +44,7 @@ async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: 
         .title_case_headers(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Challenge(stream)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "an EST connection broke off");
     }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admin;
+mod challenge;
 mod est;
 mod listeners;
 mod status;

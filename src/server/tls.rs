@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 use crate::authority::{Authority, ListenerIdentity};
 use crate::clock::Timestamp;
 use crate::pki::certificate::Certificate;
-use crate::pki::path::{PathError, verify_client_chain};
+use crate::pki::path::{PathError, verify_client_chain, verify_own_chain};
 
 /// Sessions kept for resumption, for each listener by itself (E08, B33).
 const SESSIONS: usize = 16_384;
@@ -35,15 +35,23 @@ pub enum TlsError {
 
 /// For the EST listener: devices may show a certificate of ours or of a maker, and need not.
 pub(super) fn est(authority: &Arc<Authority>) -> Result<Arc<ServerConfig>, TlsError> {
-    config(authority, authority.device_anchors())
+    let anchors = Anchors { ours: authority.device_anchors(), others: authority.maker_anchors() };
+    config(authority, anchors)
 }
 
 /// For the admin listener: operators show an admin certificate; without one, the door itself says so.
 pub(super) fn admin(authority: &Arc<Authority>) -> Result<Arc<ServerConfig>, TlsError> {
-    config(authority, authority.operator_anchors())
+    config(authority, Anchors { ours: Vec::new(), others: authority.operator_anchors() })
 }
 
-fn config(authority: &Arc<Authority>, anchors: Vec<Vec<u8>>) -> Result<Arc<ServerConfig>, TlsError> {
+/// Whose certificates are looked at. Ours may have any purpose, because the record says what they are for; all
+/// others must be for TLS clients.
+struct Anchors {
+    ours: Vec<Vec<u8>>,
+    others: Vec<Vec<u8>>,
+}
+
+fn config(authority: &Arc<Authority>, anchors: Anchors) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = PeerVerifier::new(Arc::clone(authority), anchors, Arc::clone(&provider));
     let resolver = Resolver::new(Arc::clone(authority), Arc::clone(&provider))?;
@@ -59,15 +67,17 @@ fn config(authority: &Arc<Authority>, anchors: Vec<Vec<u8>>) -> Result<Arc<Serve
 /// with a text that helps, on this request and every later one.
 struct PeerVerifier {
     authority: Arc<Authority>,
-    anchors: Vec<Vec<u8>>,
+    anchors: Anchors,
     hints: Vec<DistinguishedName>,
     provider: Arc<CryptoProvider>,
 }
 
 impl PeerVerifier {
-    fn new(authority: Arc<Authority>, anchors: Vec<Vec<u8>>, provider: Arc<CryptoProvider>) -> Self {
+    fn new(authority: Arc<Authority>, anchors: Anchors, provider: Arc<CryptoProvider>) -> Self {
         let hints = anchors
+            .ours
             .iter()
+            .chain(&anchors.others)
             .filter_map(|anchor| Certificate::from_der(anchor).ok())
             .map(|anchor| DistinguishedName::from(anchor.subject_der().to_vec()))
             .collect();
@@ -75,14 +85,20 @@ impl PeerVerifier {
     }
 
     fn check(&self, leaf: &[u8], between: &[&[u8]], at: Timestamp) -> Result<(), PathError> {
-        let anchors: Vec<&[u8]> = self.anchors.iter().map(Vec::as_slice).collect();
-        verify_client_chain(leaf, between, &anchors, at)
+        let ours: Vec<&[u8]> = self.anchors.ours.iter().map(Vec::as_slice).collect();
+        match verify_own_chain(leaf, between, &ours, at) {
+            Err(PathError::UnknownIssuer) => {
+                let others: Vec<&[u8]> = self.anchors.others.iter().map(Vec::as_slice).collect();
+                verify_client_chain(leaf, between, &others, at)
+            }
+            verdict => verdict,
+        }
     }
 }
 
 impl fmt::Debug for PeerVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerVerifier").field("anchors", &self.anchors.len()).finish_non_exhaustive()
+        f.debug_struct("PeerVerifier").field("hints", &self.hints.len()).finish_non_exhaustive()
     }
 }
 
