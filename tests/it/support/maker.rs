@@ -1,0 +1,92 @@
+//! CAs that are not ours: makers of devices, and those who would like to be taken for one.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose,
+};
+use time::OffsetDateTime;
+use vitae::clock::Timestamp;
+use vitae::pki::pem;
+
+use super::csr::{Key, key};
+use super::wire::Card;
+
+/// A CA outside the authority.
+pub(crate) struct Maker {
+    params: CertificateParams,
+    key: Key,
+    der: Vec<u8>,
+    /// What stands between a leaf and the root, root excluded.
+    between: Vec<Vec<u8>>,
+}
+
+impl Maker {
+    pub(crate) fn root(common_name: &str) -> Self {
+        Self::root_with_key(common_name, key())
+    }
+
+    pub(crate) fn root_with_key(common_name: &str, key: Key) -> Self {
+        let params = ca_params(&[(DnType::CommonName, common_name)]);
+        let der = params.self_signed(&*key).unwrap().der().to_vec();
+        Self { params, key, der, between: Vec::new() }
+    }
+
+    /// A self-made CA that bears the name of another, attribute by attribute.
+    pub(crate) fn impostor(name: &[(DnType, &str)]) -> Self {
+        let (params, key) = (ca_params(name), key());
+        let der = params.self_signed(&*key).unwrap().der().to_vec();
+        Self { params, key, der, between: Vec::new() }
+    }
+
+    pub(crate) fn intermediate(&self, common_name: &str) -> Self {
+        let (params, key) = (ca_params(&[(DnType::CommonName, common_name)]), key());
+        let issuer = Issuer::from_params(&self.params, &*self.key);
+        let der = params.signed_by(&*key, &issuer).unwrap().der().to_vec();
+        let between = [vec![der.clone()], self.between.clone()].concat();
+        Self { params, key, der, between }
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        pem::encode("CERTIFICATE", &self.der)
+    }
+
+    /// A birth certificate for the serial number on the plate.
+    pub(crate) fn birth(&self, serial: &str) -> Card {
+        self.issue(serial, None)
+    }
+
+    pub(crate) fn birth_between(&self, serial: &str, from: Timestamp, to: Timestamp) -> Card {
+        self.issue(serial, Some((from, to)))
+    }
+
+    fn issue(&self, serial: &str, validity: Option<(Timestamp, Timestamp)>) -> Card {
+        let leaf = key();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), serial);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if let Some((from, to)) = validity {
+            (params.not_before, params.not_after) = (moment(from), moment(to));
+        }
+        let issuer = Issuer::from_params(&self.params, &*self.key);
+        let der = params.signed_by(&*leaf, &issuer).unwrap().der().to_vec();
+        Card { key: Arc::clone(&leaf), chain: [vec![der], self.between.clone()].concat() }
+    }
+}
+
+fn ca_params(name: &[(DnType, &str)]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, text) in name {
+        params.distinguished_name.push(kind.clone(), *text);
+    }
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn moment(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(at.secs()).unwrap()).unwrap()
+}
