@@ -1,6 +1,11 @@
 //! The integration tests: a real authority, real sockets, real TLS, a clock that the test moves.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod csr_names;
+mod csr_refused;
 mod est_encoding;
 mod est_transport;
 mod support;
+mod who_certificate;
+mod who_maker;
+mod who_token;

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::client::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -73,7 +74,10 @@ pub(crate) fn tls(
         Some(card) => {
             let chain = card.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
             let key = PrivateKeyDer::Pkcs8(card.key.serialize_der().into());
-            builder.with_client_auth_cert(chain, key).unwrap()
+            let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+            // An attacker's client does not look whether key and certificate match.
+            let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+            builder.with_client_cert_resolver(Arc::new(shown))
         }
     })
 }
