@@ -65,6 +65,10 @@ impl VerifiedCsr {
                 return Err(malformed("its version is not v1 (0), the only one there is"));
             }
             let subject = Name::decode(info)?;
+            // X.501 section 9.2: a RelativeDistinguishedName is SET SIZE (1..MAX).
+            if subject.iter_rdn().any(|rdn| rdn.is_empty()) {
+                return Err(malformed("its subject has a part without a value"));
+            }
             let spki = info.tlv_bytes()?;
             let attributes = ContextSpecific::<SetOfVec<Attribute>>::decode_implicit(info, TagNumber(0))?;
             Ok((subject, spki, attributes))
