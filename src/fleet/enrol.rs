@@ -455,26 +455,33 @@ fn check_key(
     if bound.compromised.is_some() {
         return Err(Refusal::KeyCompromised { holder, key }.into());
     }
-    let newest = newest_of_key(view, &key)?;
     let good = |row: &CertificateRow| row.status == Status::Good && now <= row.not_after;
-    match (&proven.renews, newest) {
-        // First enrolment with a key that has its certificate: the answer was lost.
-        (None, Some(row)) if good(&row) => Ok(Some(row.serial)),
-        (None, Some(row)) if row.status != Status::Good => Err(Refusal::KeySpent { holder, key }.into()),
+    if let Some(old) = &proven.renews {
         // The presented certificate has a successor with the requested key: the answer to that renewal was lost.
-        (Some(old), Some(row)) if old.replaced_by == Some(row.serial) && good(&row) => Ok(Some(row.serial)),
+        let successor = old.replaced_by.map(|serial| rows::certificate(view, &serial)).transpose()?.flatten();
+        return Ok(successor.filter(|row| row.key == key && good(row)).map(|row| row.serial));
+    }
+    match newest_of_key(view, &key)? {
+        // First enrolment with a key that has its certificate: the answer was lost.
+        Some(row) if good(&row) => Ok(Some(row.serial)),
+        Some(row) if row.status != Status::Good => Err(Refusal::KeySpent { holder, key }.into()),
         _ => Ok(None),
     }
 }
 
+/// The last that was issued. Serial numbers alone do not tell: the clock in them may have been set back.
 fn newest_of_key(view: &dyn View, key: &Digest) -> Result<Option<CertificateRow>, StoreError> {
-    let mut newest = None;
+    let mut serials = Vec::new();
     rows::scan_prefix(view, CERTIFICATE_BY_KEY, key.as_bytes(), true, &mut |found, _| {
-        newest = <[u8; 16]>::try_from(&found[32..]).ok().map(Serial::from_bytes);
-        ControlFlow::Break(())
+        serials.extend(<[u8; 16]>::try_from(&found[32..]).ok().map(Serial::from_bytes));
+        ControlFlow::Continue(())
     })?;
-    match newest {
-        Some(serial) => rows::certificate(view, &serial),
-        None => Ok(None),
+    let mut newest: Option<CertificateRow> = None;
+    for row in serials.iter().filter_map(|serial| rows::certificate(view, serial).transpose()) {
+        let row = row?;
+        if newest.as_ref().is_none_or(|newest| newest.issued.event < row.issued.event) {
+            newest = Some(row);
+        }
     }
+    Ok(newest)
 }

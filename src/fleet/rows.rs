@@ -254,9 +254,13 @@ pub fn serials_of(view: &dyn View, holder: &HolderId) -> Result<Vec<Serial>, Sto
     })
 }
 
-/// A holder's certificates, newest first.
+/// A holder's certificates, last issued first: the order of the events, which a clock that was set back cannot change.
 pub fn certificates_of(view: &dyn View, holder: &HolderId) -> Result<Vec<CertificateRow>, StoreError> {
-    serials_of(view, holder)?.iter().filter_map(|serial| certificate(view, serial).transpose()).collect()
+    let serials = serials_of(view, holder)?;
+    let found = serials.iter().filter_map(|serial| certificate(view, serial).transpose());
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    found.sort_by_key(|row| std::cmp::Reverse(row.issued.event));
+    Ok(found)
 }
 
 /// The last event that changed the status of one of a CA's certificates.
