@@ -1,10 +1,20 @@
 //! The integration tests: a real authority, real sockets, real TLS, a clock that the test moves.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod cacerts;
+mod crl;
 mod csr_names;
 mod csr_refused;
 mod est_encoding;
 mod est_transport;
+mod keys;
+mod moves;
+mod ocsp_answers;
+mod ocsp_http;
+mod races;
+mod renewal;
+mod stage;
+mod store_failure;
 mod support;
 mod who_certificate;
 mod who_maker;

@@ -2,6 +2,7 @@
 
 use vitae::authority::{
     CertificateFilter, CertificateView, Failed, MoveRefused, Moved, Operator, Revocation, RevocationAsked,
+    RevokeRefused,
 };
 use vitae::fleet::movement::Details;
 use vitae::fleet::register::{NewDevice, NewIdentity};
@@ -92,9 +93,17 @@ impl House {
         (id, birth)
     }
 
-    pub(crate) async fn revoke(&self, serial: Serial, reason: Reason) -> Revocation {
+    pub(crate) async fn try_revoke(
+        &self,
+        serial: Serial,
+        reason: Reason,
+    ) -> Result<Revocation, Failed<RevokeRefused>> {
         let asked = RevocationAsked { serials: vec![serial], reason, invalid_since: None };
-        self.authority.revoke(&self.operator(), asked).await.unwrap()
+        self.authority.revoke(&self.operator(), asked).await
+    }
+
+    pub(crate) async fn revoke(&self, serial: Serial, reason: Reason) -> Revocation {
+        self.try_revoke(serial, reason).await.unwrap()
     }
 
     pub(crate) fn certificates_of(&self, id: &HolderId) -> Vec<CertificateView> {

@@ -4,6 +4,7 @@ pub(crate) mod csr;
 pub(crate) mod der;
 mod fleet;
 pub(crate) mod maker;
+pub(crate) mod ocsp;
 pub(crate) mod store;
 pub(crate) mod wire;
 
@@ -63,7 +64,14 @@ impl House {
     pub(crate) async fn on_store(
         wrap: impl FnOnce(Arc<dyn Store<Event>>) -> Arc<dyn Store<Event>> + Send + 'static,
     ) -> Self {
-        Self::built(|_| {}, Some(Box::new(wrap))).await
+        Self::on_store_with(|_| {}, wrap).await
+    }
+
+    pub(crate) async fn on_store_with(
+        edit: impl FnOnce(&Policy),
+        wrap: impl FnOnce(Arc<dyn Store<Event>>) -> Arc<dyn Store<Event>> + Send + 'static,
+    ) -> Self {
+        Self::built(edit, Some(Box::new(wrap))).await
     }
 
     async fn built(edit: impl FnOnce(&Policy), wrap: Option<Wrap>) -> Self {
