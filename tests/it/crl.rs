@@ -36,7 +36,9 @@ async fn every_ca_has_a_list_from_the_start() {
         let head = house.status_door(&head).await;
         assert_eq!((head.status, head.header("etag")), (200, Some(&*etag)));
     }
-    for path in ["/crl/none/0.crl", "/crl/root/1.crl", "/crl/root/0-delta.crl", "/crl/root", "/crl/../crl/root/0.crl"] {
+    for path in
+        ["/crl/none/0.crl", "/crl/root/1.crl", "/crl/root/0-delta.crl", "/crl/root", "/crl/../crl/root/0.crl"]
+    {
         assert_eq!(house.status_door(&Ask::get(path)).await.status, 404, "{path}");
     }
 }

@@ -43,10 +43,7 @@ async fn foreign_names_in_the_subject_are_refused() {
         assert_eq!(reply.status, 403, "{subject:?}: {}", reply.text());
     }
     // One RDN with two attributes hides nothing either.
-    let pair = set(&[
-        &seq(&[&oid(CN), &utf8("BR000001")]),
-        &seq(&[&oid(ORGANIZATION), &utf8("Vitae")]),
-    ]);
+    let pair = set(&[&seq(&[&oid(CN), &utf8("BR000001")]), &seq(&[&oid(ORGANIZATION), &utf8("Vitae")])]);
     let reply = enroll(&house, |csr| Csr { subject: seq(&[&pair]), ..csr }).await;
     assert_eq!(reply.status, 403, "{}", reply.text());
     assert!(house.certificates_of(&id).is_empty());

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use rcgen::{PKCS_RSA_SHA256, RsaKeySize};
 
 use crate::support::House;
-use crate::support::csr::{
-    CN, Csr, EKU, EXTENSION_REQUEST, Key, SAN, attribute, eku, key, request, san,
-};
+use crate::support::csr::{CN, Csr, EKU, EXTENSION_REQUEST, Key, SAN, attribute, eku, key, request, san};
 use crate::support::der::{NULL, bits, extension, int, name, oid, seq, tlv};
 use crate::support::wire::Ask;
 
@@ -72,21 +70,33 @@ async fn requests_of_a_wrong_form_are_refused_and_change_nothing() {
         ("SHA-1", with(&key, |csr| csr.algorithm = seq(&[&oid("1.2.840.10045.4.1")]))),
         ("an algorithm of another key", with(&key, |csr| csr.algorithm = seq(&[&oid("1.3.101.112")]))),
         ("version 2", with(&key, |csr| csr.version = int(&[1]))),
-        ("B16: attribute without a value", with(&key, |csr| csr.attributes = vec![attribute("1.2.3.4", &[])])),
-        ("B16: no extensions at all", with(&key, |csr| {
-            csr.attributes = vec![attribute(EXTENSION_REQUEST, &[seq(&[])])];
-        })),
+        (
+            "B16: attribute without a value",
+            with(&key, |csr| csr.attributes = vec![attribute("1.2.3.4", &[])]),
+        ),
+        (
+            "B16: no extensions at all",
+            with(&key, |csr| {
+                csr.attributes = vec![attribute(EXTENSION_REQUEST, &[seq(&[])])];
+            }),
+        ),
         ("B16: empty SAN", Csr::of(&key).asking(&[extension(SAN, &seq(&[]))]).sign(&key)),
         ("B16: empty EKU", Csr::of(&key).asking(&[extension(EKU, &seq(&[]))]).sign(&key)),
-        ("B16: empty values of extensionRequest", with(&key, |csr| {
-            csr.attributes = vec![attribute(EXTENSION_REQUEST, &[])];
-        })),
+        (
+            "B16: empty values of extensionRequest",
+            with(&key, |csr| {
+                csr.attributes = vec![attribute(EXTENSION_REQUEST, &[])];
+            }),
+        ),
         ("one extension twice", Csr::of(&key).asking(&[uri.clone(), uri.clone()]).sign(&key)),
         ("two extensionRequests", Csr::of(&key).asking(std::slice::from_ref(&uri)).asking(&[uri]).sign(&key)),
         ("SAN that is no SEQUENCE", Csr::of(&key).asking(&[extension(SAN, &int(&[1]))]).sign(&key)),
-        ("EKU with octets behind", Csr::of(&key)
-            .asking(&[extension(EKU, &[seq(&[&oid("1.3.6.1.5.5.7.3.2")]), vec![0]].concat())])
-            .sign(&key)),
+        (
+            "EKU with octets behind",
+            Csr::of(&key)
+                .asking(&[extension(EKU, &[seq(&[&oid("1.3.6.1.5.5.7.3.2")]), vec![0]].concat())])
+                .sign(&key),
+        ),
         ("subject that is no Name", with(&key, |csr| csr.subject = int(&[1]))),
         ("subject with an empty RDN", with(&key, |csr| csr.subject = seq(&[&tlv(0x31, &[])]))),
     ];

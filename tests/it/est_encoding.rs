@@ -60,7 +60,9 @@ async fn content_transfer_encoding_is_ignored() {
     let id = house.register("BR000001", "deployment").await;
     let key = key();
     let mut issued = Vec::new();
-    for value in [None, Some("base64"), Some("BASE64"), Some("binary"), Some("8bit"), Some("quoted-printable")] {
+    for value in
+        [None, Some("base64"), Some("BASE64"), Some("binary"), Some("8bit"), Some("quoted-printable")]
+    {
         let token = house.token(&id, "ldev").await;
         let mut ask = Ask::est("simpleenroll", &request(&key)).basic(id.as_str(), &token);
         if let Some(value) = value {
@@ -189,8 +191,12 @@ async fn the_type_must_be_pkcs10_in_any_case_and_with_any_parameter() {
         assert!(reply.text().contains("application/pkcs10"), "{}", reply.text());
     }
     assert_eq!(house.events(), before);
-    for kind in ["application/pkcs10", "Application/PKCS10", "application/pkcs10; charset=utf-8", "application/pkcs10 ;x=y"]
-    {
+    for kind in [
+        "application/pkcs10",
+        "Application/PKCS10",
+        "application/pkcs10; charset=utf-8",
+        "application/pkcs10 ;x=y",
+    ] {
         let token = house.token(&id, "ldev").await;
         assert_eq!(with(Some(kind), &token).await.status, 200, "{kind}");
     }

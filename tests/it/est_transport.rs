@@ -300,7 +300,8 @@ async fn certificates_in_headers_are_not_believed() {
     let (_, card): (_, Card) = house.working("BR000001").await;
     let before = house.events();
     let pem = vitae::pki::pem::encode("CERTIFICATE", &card.chain[0]).replace('\n', "");
-    for name in ["Client-Cert", "X-SSL-Client-Cert", "X-Client-Cert", "X-Forwarded-Client-Cert", "SSL_CLIENT_CERT"]
+    for name in
+        ["Client-Cert", "X-SSL-Client-Cert", "X-Client-Cert", "X-Forwarded-Client-Cert", "SSL_CLIENT_CERT"]
     {
         let ask = Ask::est("simplereenroll", &request(&key())).header(name, &pem);
         assert_eq!(house.ask(None, &ask).await.status, 401, "{name}");

@@ -26,7 +26,11 @@ async fn a_key_of_another_device_or_purpose_is_a_conflict() {
     let before = house.events();
     let reply = enroll(&house, two.as_str(), "ldev", &key).await;
     assert_eq!(reply.status, 409, "{}", reply.text());
-    assert!(reply.text().contains("another device") && !reply.text().contains(one.as_str()), "{}", reply.text());
+    assert!(
+        reply.text().contains("another device") && !reply.text().contains(one.as_str()),
+        "{}",
+        reply.text()
+    );
     assert_eq!(house.events(), before + 2, "the token, and the refusal");
     assert!(house.told(&two).iter().any(|what| what.contains("duplicate-key")));
     assert!(house.certificates_of(&two).is_empty());
@@ -116,6 +120,6 @@ async fn a_key_of_the_authority_is_certified_for_nobody() {
         assert_eq!(reply.status, 409, "{}", reply.text());
         tried += 1;
     }
-    assert!(tried >= 6 + 6 + 1, "{tried}");
+    assert!(tried > 12, "{tried}");
     assert!(house.certificates_of(&id).is_empty());
 }

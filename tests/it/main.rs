@@ -1,6 +1,7 @@
 //! The integration tests: a real authority, real sockets, real TLS, a clock that the test moves.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod admin_api;
 mod cacerts;
 mod crl;
 mod csr_names;
@@ -13,6 +14,7 @@ mod ocsp_answers;
 mod ocsp_http;
 mod races;
 mod renewal;
+mod shipped;
 mod stage;
 mod store_failure;
 mod support;

@@ -40,7 +40,10 @@ async fn answers_are_signed_by_a_delegate_of_the_ca() {
         assert_eq!(reply.header("content-type"), Some("application/ocsp-response"));
         let response = house.verified("operational", &reply.body);
         assert_eq!(said(&response.singles[0].status), Said::Good);
-        assert_eq!(response.singles[0].cert_id.raw, cert_id(&house, "operational", card.serial().as_bytes(), hash));
+        assert_eq!(
+            response.singles[0].cert_id.raw,
+            cert_id(&house, "operational", card.serial().as_bytes(), hash)
+        );
         let signer = Certificate::from_der(&response.certs[0]).unwrap();
         let no_check = signer.extensions().iter().find(|e| e.extn_id.to_string() == "1.3.6.1.5.5.7.48.1.5");
         assert!(no_check.is_some_and(|e| !e.critical && e.extn_value.as_bytes() == [5, 0]));
@@ -60,15 +63,14 @@ async fn requests_are_what_another_parser_reads() {
     let house = House::open().await;
     let (_, card) = house.working("BR000001").await;
     let issuer = house.ca_certificate("operational");
-    let (name, key) =
-        ocsp::issuer_hashes(issuer.subject_der(), &issuer.public_key().unwrap(), HashAlg::Sha1);
+    let (name, key) = ocsp::issuer_hashes(issuer.subject_der(), &issuer.public_key().unwrap(), HashAlg::Sha1);
     for nonce in [None, Some(&[7; 32][..])] {
         let der = house.ocsp_request("operational", card.serial().as_bytes(), HashAlg::Sha1, nonce);
         let theirs = ::ocsp::request::OcspRequest::parse(&der).unwrap();
         let id = theirs.extract_certid()[0];
         assert_eq!((&id.issuer_name_hash[..], &id.issuer_key_hash[..]), (&name[..], &key[..]));
         assert_eq!(&id.serial_num[..], card.serial().as_bytes());
-        let asked = vitae::pki::ocsp::OcspRequest::from_der(&der, 1).unwrap();
+        let asked = ocsp::OcspRequest::from_der(&der, 1).unwrap();
         assert_eq!(asked.nonce.as_deref(), nonce);
         assert_eq!(asked.entries[0].issuer_key_hash, key);
     }
@@ -92,7 +94,9 @@ async fn a_serial_is_known_under_its_own_issuer_only() {
         assert_eq!(said(&response.singles[0].status), Said::Unknown, "{never:?}");
     }
     // B25: the CAs below the root, and the delegated signer itself.
-    for (issuer, ca) in [("root", "birth"), ("root", "operational"), ("root", "service"), ("update-root", "update")] {
+    for (issuer, ca) in
+        [("root", "birth"), ("root", "operational"), ("root", "service"), ("update-root", "update")]
+    {
         assert_eq!(house.ocsp(issuer, house.ca_certificate(ca).serial().unwrap()).await, Said::Good, "{ca}");
     }
     let request = house.ocsp_request("operational", serial.as_bytes(), HashAlg::Sha256, None);
@@ -141,7 +145,8 @@ async fn each_of_many_questions_is_answered() {
     let raw: Vec<_> = response.singles.iter().map(|single| single.cert_id.raw.clone()).collect();
     assert_eq!(raw, ids);
     let many = vec![ids[0].clone(); 33];
-    assert_eq!(house.post_ocsp(&request_for(&many[..32], &[])).await.body.len() > 1000, true);
+    let most = house.post_ocsp(&request_for(&many[..32], &[])).await;
+    assert_eq!(house.verified("operational", &most.body).singles.len(), 32);
     assert_eq!(house.post_ocsp(&request_for(&many, &[])).await.body, MALFORMED);
 }
 
@@ -152,7 +157,8 @@ async fn a_nonce_comes_back() {
     let (_, card) = house.working("BR000001").await;
     for length in [1, 16, 32, 128] {
         let nonce = vec![0xa5; length];
-        let request = house.ocsp_request("operational", card.serial().as_bytes(), HashAlg::Sha256, Some(&nonce));
+        let request =
+            house.ocsp_request("operational", card.serial().as_bytes(), HashAlg::Sha256, Some(&nonce));
         let reply = house.post_ocsp(&request).await;
         assert_eq!(house.verified("operational", &reply.body).nonce, Some(nonce), "{length}");
     }

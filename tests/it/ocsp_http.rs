@@ -101,9 +101,12 @@ async fn answers_with_a_nonce_are_not_shared() {
 #[tokio::test]
 async fn the_door_has_methods_and_limits() {
     let house = House::open().await;
-    for (method, path, allowed) in
-        [("PUT", "/ocsp", "POST"), ("GET", "/ocsp", "POST"), ("POST", "/crl/root/0.crl", "GET, HEAD"), ("DELETE", "/health", "GET, HEAD")]
-    {
+    for (method, path, allowed) in [
+        ("PUT", "/ocsp", "POST"),
+        ("GET", "/ocsp", "POST"),
+        ("POST", "/crl/root/0.crl", "GET, HEAD"),
+        ("DELETE", "/health", "GET, HEAD"),
+    ] {
         let reply = house.status_door(&Ask::new(method, path)).await;
         assert_eq!((reply.status, reply.header("allow")), (405, Some(allowed)), "{method} {path}");
     }
@@ -132,7 +135,17 @@ async fn http_1_0_is_answered() {
 async fn anonymous_requests_write_nothing() {
     let house = House::open().await;
     let before = house.events();
-    for path in ["/health", "/ready", "/metrics", "/", "/nothing", "/crl/root/0.crl", "/crl/none/0.crl", "/ca/root.cer", "/ocsp/xx"] {
+    for path in [
+        "/health",
+        "/ready",
+        "/metrics",
+        "/",
+        "/nothing",
+        "/crl/root/0.crl",
+        "/crl/none/0.crl",
+        "/ca/root.cer",
+        "/ocsp/xx",
+    ] {
         house.status_door(&Ask::get(path)).await;
     }
     house.post_ocsp(b"nonsense").await;

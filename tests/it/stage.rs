@@ -67,7 +67,10 @@ async fn first_enrolment_is_allowed_exactly_where_the_matrix_says() {
                 } else {
                     assert_names_stage_and_profile(&reply, stage, name);
                     assert!(house.certificates_of(&id).is_empty(), "{name} at {stage}");
-                    assert!(house.told(&id).iter().any(|what| what.contains("stage")), "the refusal is on record");
+                    assert!(
+                        house.told(&id).iter().any(|what| what.contains("stage")),
+                        "the refusal is on record"
+                    );
                 }
             }
         }
@@ -183,7 +186,11 @@ async fn the_life_of_a_pump() {
     house.go(&id, "clinical-use").await;
     let moved = house.go(&id, "retired").await;
     assert_eq!((moved.transition.as_str(), &moved.revoked), ("T23", &vec![second.serial()]));
-    assert_eq!(house.status_of(birth.serial()), "good", "kept: it proves what the device is, not what it may");
+    assert_eq!(
+        house.status_of(birth.serial()),
+        "good",
+        "kept: it proves what the device is, not what it may"
+    );
     for label in DEVICE_PROFILES {
         let ask = Ask::est(&format!("{label}/simpleenroll"), &request(&key()));
         let reply = house.ask(Some(&birth), &ask).await;

@@ -182,7 +182,8 @@ async fn a_certificate_renews_at_its_own_label_only() {
     let house = House::open().await;
     let (id, card) = house.working("BR000001").await;
     for label in ["tls", "remed", "maint", "idev", "svc", "update"] {
-        let reply = house.ask(Some(&card), &Ask::est(&format!("{label}/simplereenroll"), &renewal(&card))).await;
+        let reply =
+            house.ask(Some(&card), &Ask::est(&format!("{label}/simplereenroll"), &renewal(&card))).await;
         assert_eq!(reply.status, 403, "{label}: {}", reply.text());
         assert!(reply.text().contains("ldev"), "{label}: the right label is told: {}", reply.text());
     }

@@ -28,9 +28,11 @@ async fn a_makers_birth_certificate_enrols_its_device() {
     let pump = house.register("BR000001", "deployment").await;
     let ventilator = house.register_as("aerune", "V8", "AE000001", "deployment").await;
     let line = brannoc.intermediate("Brannoc Line 1").intermediate("Brannoc Line 1 Station 7");
-    for (id, birth) in
-        [(&pump, brannoc.birth("BR000001")), (&pump, line.birth("BR000001")), (&ventilator, aerune.birth("AE000001"))]
-    {
+    for (id, birth) in [
+        (&pump, brannoc.birth("BR000001")),
+        (&pump, line.birth("BR000001")),
+        (&ventilator, aerune.birth("AE000001")),
+    ] {
         let reply = enroll(&house, &birth).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         let serial = reply.certificate().serial().unwrap();

@@ -107,6 +107,11 @@ impl House {
                 server::serve(authority, listeners, &dir, stopped).await.unwrap();
             }
         });
+        // The doors are bound already; the socket is when the server has begun.
+        while !folder.path().join("data/admin.sock").exists() {
+            assert!(!served.is_finished(), "the server did not start");
+            tokio::task::yield_now().await;
+        }
         Self { authority, clock, addresses, folder, stop, served }
     }
 
@@ -192,7 +197,7 @@ pub(crate) fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config")
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -3,8 +3,8 @@
 use vitae::clock::Timestamp;
 use vitae::ids::Serial;
 use vitae::pki::certificate::Certificate;
-use vitae::pki::ocsp::{self, BasicResponse, HashAlg, ParsedResponse, ParsedStatus};
 use vitae::pki::crl;
+use vitae::pki::ocsp::{self, BasicResponse, HashAlg, ParsedResponse, ParsedStatus};
 
 use super::House;
 use super::wire::{Ask, Reply};

@@ -88,7 +88,10 @@ pub(crate) struct Wire<S> {
     read: Vec<u8>,
 }
 
-pub(crate) async fn connect_tls(to: SocketAddr, tls: Arc<ClientConfig>) -> io::Result<Wire<TlsStream<TcpStream>>> {
+pub(crate) async fn connect_tls(
+    to: SocketAddr,
+    tls: Arc<ClientConfig>,
+) -> io::Result<Wire<TlsStream<TcpStream>>> {
     let stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost").unwrap();
