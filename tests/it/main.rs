@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod crash;
 mod floors;
 mod history;
+mod process;
 mod record;
