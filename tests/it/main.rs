@@ -5,3 +5,4 @@ mod floors;
 mod history;
 mod process;
 mod record;
+mod serve;
