@@ -3,7 +3,8 @@
 //! # The house
 //!
 //! A pure core decides, a thin shell acts, and one narrow bridge uses a key. A module may use only
-//! what stands on a floor below its own; `tests/it/floors.rs` reads the imports and holds this table.
+//! what stands on a floor below its own, or in its own row; `tests/it/floors.rs` reads the imports and
+//! holds this table.
 //!
 //! | floor | module | what it is | must never |
 //! |---|---|---|---|

@@ -1,4 +1,4 @@
-//! The integration tests: a real authority, real sockets, real TLS, a clock that the test moves.
+//! The integration tests: real sockets, real TLS, a clock that the test moves; and the real program, killed.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod admin_api;
@@ -21,3 +21,11 @@ mod support;
 mod who_certificate;
 mod who_maker;
 mod who_token;
+
+mod cli;
+mod crash;
+mod floors;
+mod history;
+mod process;
+mod record;
+mod serve;
