@@ -1,7 +1,7 @@
 //! EST over the wire: paths, methods, TLS versions, connections, the shape of answers (RFC 7030 section 3).
 
 use rustls::version::{TLS12, TLS13};
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio::io::AsyncReadExt;
 
 use crate::support::csr::{key, request};
@@ -93,6 +93,34 @@ async fn tls_1_2_and_1_3_are_spoken() {
         assert!(suite.starts_with("TLS13_") || suite.starts_with("TLS_ECDHE_"), "{suite}");
         assert!(suite.contains("GCM") || suite.contains("POLY1305"), "{suite}");
         assert_eq!(wire.ask(&Ask::get("/.well-known/est/cacerts")).await.unwrap().status, 200);
+    }
+}
+
+/// The hybrid key exchange is agreed on with a client that knows it, so that what is recorded today stays closed later.
+#[tokio::test]
+async fn the_hybrid_key_exchange_is_offered() {
+    let house = House::open().await;
+    let tls = house.tls_of(None, &[&TLS13]);
+    let wire = wire::connect_tls(house.addresses.est, tls).await.unwrap();
+    let group = wire.stream.get_ref().1.negotiated_key_exchange_group().unwrap();
+    assert_eq!(group.name(), NamedGroup::X25519MLKEM768);
+}
+
+/// E14: nobody is sent elsewhere, with or without a slash too many.
+#[tokio::test]
+async fn nothing_is_redirected() {
+    let house = House::open().await;
+    for path in [
+        "/",
+        "/.well-known/est",
+        "/.well-known/est/",
+        "/.well-known/est/cacerts/",
+        "//.well-known/est/cacerts",
+    ] {
+        for method in ["GET", "POST"] {
+            let reply = house.ask(None, &Ask::new(method, path)).await;
+            assert_eq!(reply.status, 404, "{method} {path}");
+        }
     }
 }
 

@@ -176,7 +176,7 @@ async fn certificates_of_nobody_known_are_not_let_in() {
     assert!(reply.map_or(true, |reply| reply.status == 403), "a server's certificate enrols nothing");
 }
 
-/// B05: a certificate renews at its own label only, and stays as it is when it tries elsewhere.
+/// E39, B05: a certificate renews at its own label only, and stays as it is when it tries elsewhere.
 #[tokio::test]
 async fn a_certificate_renews_at_its_own_label_only() {
     let house = House::open().await;
