@@ -3,10 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use rcgen::KeyPair;
+use rcgen::{DnType, KeyPair};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use vitae::admin::ROUTES;
+use vitae::authority::{Failed, OperatorRefused, PresentedChain};
 use vitae::ids::Reason;
 
 use crate::support::maker::Maker;
@@ -180,6 +181,21 @@ async fn an_admin_certificate_has_to_be_good() {
     let reply = open.ask(&ask).await.unwrap();
     assert_problem(&reply, 403, "certificate-not-good");
     assert!(reply.text().contains("expired"), "{}", reply.text());
+}
+
+/// B19 behind TLS: a copy of the admin certificate under another key is nobody's.
+#[tokio::test]
+async fn a_forged_admin_certificate_opens_nothing() {
+    let house = House::open().await;
+    let genuine = admin(&house);
+    let chain = |card: &Card| PresentedChain::proven_by_handshake(card.chain.clone());
+    assert_eq!(house.authority.operator(Some(&chain(&genuine))).unwrap().role().name().as_str(), "admin");
+    let own = [(DnType::OrganizationName, "Vitae"), (DnType::CommonName, "Vitae Service CA")];
+    let forged = Maker::impostor(&own).forge(&genuine.certificate());
+    assert_eq!(forged.serial(), genuine.serial());
+    let refused = house.authority.operator(Some(&chain(&forged))).unwrap_err();
+    assert_eq!(refused, Failed::Refused(OperatorRefused::NotAnAdmin));
+    assert!(try_https(&house, Some(&forged), &Ask::get("/api/v1/log")).await.is_err());
 }
 
 /// The local socket is the server's own user's.

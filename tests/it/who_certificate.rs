@@ -3,9 +3,10 @@
 use rcgen::DnType;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
-use vitae::authority::PresentedChain;
-use vitae::fleet::enrol::ClientCertificate;
+use vitae::authority::{EnrolRequest, Failed, PresentedChain};
+use vitae::fleet::enrol::{ClientCertificate, Refusal};
 use vitae::ids::Reason;
+use vitae::pki::csr::VerifiedCsr;
 
 use crate::support::csr::{Csr, key, request};
 use crate::support::maker::Maker;
@@ -159,6 +160,33 @@ async fn a_self_made_ca_with_our_names_is_nobody() {
     assert_eq!(house.certificates_of(&id).len(), 1);
 }
 
+/// B19 behind TLS: issuer name, serial number and subject of a genuine certificate under another key. The record holds
+/// every byte of what was issued against it.
+#[tokio::test]
+async fn a_forged_copy_is_not_what_was_issued() {
+    let house = House::open().await;
+    let (id, genuine) = house.born("BR000001").await;
+    let before = house.events();
+    let own = [(DnType::OrganizationName, "Vitae"), (DnType::CommonName, "Vitae Birth CA")];
+    let forged = Maker::impostor(&own).forge(&genuine.certificate());
+    assert_eq!(forged.certificate().issuer(), genuine.certificate().issuer());
+    let chain = PresentedChain::proven_by_handshake(forged.chain.clone());
+    let credentials = house.authority.credentials(Some(&chain), None);
+    let Some(ClientCertificate::Own { serial, .. }) = credentials.certificate else {
+        panic!("{credentials:?}");
+    };
+    assert_eq!(serial, Some(genuine.serial()), "as good a copy as there can be");
+    let csr = VerifiedCsr::from_der(&request(&key())).unwrap();
+    for (label, renewal) in [("ldev", false), ("tls", false), ("idev", false), ("idev", true)] {
+        let profile = house.authority.profile_of_label(Some(label)).unwrap();
+        let request = EnrolRequest { profile, renewal, csr: &csr, credentials: &credentials };
+        let refused = house.authority.enrol(request).await.unwrap_err();
+        assert_eq!(refused, Failed::Refused(Refusal::UnknownCertificate), "{label}");
+    }
+    assert_eq!(house.events(), before);
+    assert_eq!(house.certificates_of(&id).len(), 1);
+}
+
 /// A certificate of an unknown maker, and one of our service CA that is for servers, are not let in.
 #[tokio::test]
 async fn certificates_of_nobody_known_are_not_let_in() {
@@ -172,8 +200,8 @@ async fn certificates_of_nobody_known_are_not_let_in() {
     assert!(house.try_ask(Some(&unknown), &Ask::get("/.well-known/est/cacerts")).await.is_err());
     assert_eq!(house.events(), before);
     let server = house.enrolled(&id, "tls").await;
-    let reply = house.try_ask(Some(&server), &Ask::est("simpleenroll", &request(&key()))).await;
-    assert!(reply.map_or(true, |reply| reply.status == 403), "a server's certificate enrols nothing");
+    let reply = house.ask(Some(&server), &Ask::est("simpleenroll", &request(&key()))).await;
+    assert_eq!(reply.status, 403, "a server's certificate enrols nothing: {}", reply.text());
 }
 
 /// E39, B05: a certificate renews at its own label only, and stays as it is when it tries elsewhere.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SerialNumber,
 };
 use time::OffsetDateTime;
 use vitae::clock::Timestamp;
-use vitae::pki::pem;
+use vitae::pki::certificate::Certificate;
+use vitae::pki::{name, pem};
 
 use super::csr::{Key, key};
 use super::wire::Card;
@@ -55,6 +56,21 @@ impl Maker {
     /// A birth certificate for the serial number on the plate.
     pub(crate) fn birth(&self, serial: &str) -> Card {
         self.issue(serial, None)
+    }
+
+    /// A certificate that copies the serial number and the subject's own of another; the key is the forger's.
+    pub(crate) fn forge(&self, genuine: &Certificate) -> Card {
+        let leaf = key();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, text) in name::attributes(genuine.subject()).unwrap() {
+            params.distinguished_name.push(DnType::CustomDnType(kind.arcs().map(u64::from).collect()), text);
+        }
+        params.serial_number = Some(SerialNumber::from_slice(genuine.serial_bytes()));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let issuer = Issuer::from_params(&self.params, &*self.key);
+        let der = params.signed_by(&*leaf, &issuer).unwrap().der().to_vec();
+        Card { key: leaf, chain: vec![der] }
     }
 
     pub(crate) fn birth_between(&self, serial: &str, from: Timestamp, to: Timestamp) -> Card {

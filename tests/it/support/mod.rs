@@ -22,7 +22,7 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 use vitae::authority::{self, Authority, Fold};
-use vitae::clock::{Clock, ManualClock, SystemClock, SystemRandom};
+use vitae::clock::{Clock, ManualClock, Random, SystemClock, SystemRandom};
 use vitae::config::Config;
 use vitae::fleet::Event;
 use vitae::pki::certificate::Certificate;
@@ -74,23 +74,32 @@ impl House {
         Self::built(edit, Some(Box::new(wrap))).await
     }
 
+    /// With a source of random bytes that is none, so that serial numbers can be foretold.
+    pub(crate) async fn with_random(random: impl Random + 'static) -> Self {
+        Self::made(|_| {}, None, Arc::new(random)).await
+    }
+
     async fn built(edit: impl FnOnce(&Policy), wrap: Option<Wrap>) -> Self {
+        Self::made(edit, wrap, Arc::new(SystemRandom)).await
+    }
+
+    async fn made(edit: impl FnOnce(&Policy), wrap: Option<Wrap>, random: Arc<dyn Random>) -> Self {
         let template = Template::get().await;
         let folder = tempfile::tempdir().unwrap();
         let policy = Policy(folder.path().join("config"));
         copy(&shipped(), &policy.0);
         edit(&policy);
         template.unpack(&folder.path().join("data"));
-        Self::serve(folder, ManualClock::at(SystemClock.now()), wrap).await
+        Self::serve(folder, ManualClock::at(SystemClock.now()), wrap, random).await
     }
 
-    async fn serve(folder: TempDir, clock: ManualClock, wrap: Option<Wrap>) -> Self {
+    async fn serve(folder: TempDir, clock: ManualClock, wrap: Option<Wrap>, random: Arc<dyn Random>) -> Self {
         let dir = folder.path().join("data");
         let listeners = Listeners::bind_anywhere().unwrap();
         let addresses = listeners.addresses().unwrap();
         let config = Config::load(&folder.path().join("config")).unwrap();
         let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));
-        let (time, random) = (Arc::new(clock.clone()), Arc::new(SystemRandom));
+        let time = Arc::new(clock.clone());
         let authority = match wrap {
             None => Authority::open(&dir, config, time, random).await.unwrap(),
             Some(wrap) => {
@@ -126,7 +135,7 @@ impl House {
         served.await.unwrap();
         tokio::task::spawn_blocking(move || authority.shutdown()).await.unwrap();
         edit(&Policy(folder.path().join("config")));
-        Self::serve(folder, clock, None).await
+        Self::serve(folder, clock, None, Arc::new(SystemRandom)).await
     }
 
     /// What clients trust.
