@@ -147,6 +147,12 @@ async fn a_clock_that_was_set_back_makes_no_older_list() {
     assert_eq!(after.number, before.number + 1);
     assert!(after.this_update >= before.this_update && after.next_update >= before.next_update);
     assert!(after.entries[0].1 <= after.this_update);
+    // On command too, and with nothing to list.
+    let before = house.crl("birth").await;
+    house.authority.publish_crl(&house.operator(), &"birth".parse().unwrap()).await.unwrap();
+    let after = house.crl("birth").await;
+    assert_eq!(after.number, before.number + 1);
+    assert!(after.this_update >= before.this_update && after.next_update >= before.next_update);
 }
 
 /// C19, B26: an entry stays until one list that was issued after the certificate's end has shown it, and goes then.

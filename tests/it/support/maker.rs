@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, SerialNumber,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 use vitae::clock::Timestamp;
@@ -58,7 +58,7 @@ impl Maker {
         self.issue(serial, None)
     }
 
-    /// A certificate that copies the serial number and the subject's own of another; the key is the forger's.
+    /// A certificate that copies serial number, subject and alternative names of another; the key is the forger's.
     pub(crate) fn forge(&self, genuine: &Certificate) -> Card {
         let leaf = key();
         let mut params = CertificateParams::default();
@@ -67,6 +67,7 @@ impl Maker {
             params.distinguished_name.push(DnType::CustomDnType(kind.arcs().map(u64::from).collect()), text);
         }
         params.serial_number = Some(SerialNumber::from_slice(genuine.serial_bytes()));
+        params.subject_alt_names = genuine.uris().map(|uri| SanType::URI(uri.try_into().unwrap())).collect();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let issuer = Issuer::from_params(&self.params, &*self.key);
         let der = params.signed_by(&*leaf, &issuer).unwrap().der().to_vec();
