@@ -179,6 +179,7 @@ async fn lists_come_newest_first_and_page_by_page() {
                 break;
             }
             paged.extend(serials(&page).into_iter().map(str::to_owned));
+            assert!(paged.len() <= all.len(), "a page comes again: {paged:?}");
         }
         assert_eq!(paged, all, "pages of {size}");
     }

@@ -1,5 +1,6 @@
 //! A random history of an authority: whatever people and devices may do, allowed or not, at any pace.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,6 @@ struct Unit {
     id: HolderId,
     serial: Option<String>,
     held: Vec<Held>,
-    keys: Vec<Arc<DeviceKey>>,
     tokens: Vec<(ProfileName, String)>,
 }
 
@@ -75,6 +75,8 @@ pub(crate) struct Tally {
     pub(crate) revoked: usize,
     pub(crate) held: usize,
     pub(crate) released: usize,
+    /// Why nothing was issued, and how often.
+    pub(crate) codes: BTreeMap<&'static str, usize>,
 }
 
 pub(crate) struct History {
@@ -205,7 +207,7 @@ impl History {
     }
 
     fn come(&mut self, id: HolderId, serial: Option<String>) {
-        self.units.push(Unit { id, serial, held: Vec::new(), keys: Vec::new(), tokens: Vec::new() });
+        self.units.push(Unit { id, serial, held: Vec::new(), tokens: Vec::new() });
     }
 
     async fn move_one(&mut self) {
@@ -283,7 +285,7 @@ impl History {
     }
 
     async fn enrol(&mut self, unit: usize, profile: &ProfileName, credentials: &Credentials) {
-        let key = self.key(unit);
+        let key = self.key(unit, profile);
         let request = key.request(self.units[unit].serial.as_deref()).unwrap();
         self.ask(unit, profile, false, key, &request, credentials).await;
     }
@@ -292,7 +294,8 @@ impl History {
         let often = self.dice.percent(90);
         let wanted = |held: &Held| held.profile.as_str() != "idev" || !often;
         let Some((unit, current)) = self.certificate(wanted) else { return };
-        let key = if self.dice.percent(20) { Arc::clone(&current.key) } else { self.key(unit) };
+        let key =
+            if self.dice.percent(20) { Arc::clone(&current.key) } else { self.key(unit, &current.profile) };
         let request = key.renewal(&current.certificate).unwrap();
         let credentials = self.shown(&current);
         self.ask(unit, &current.profile, true, key, &request, &credentials).await;
@@ -330,16 +333,23 @@ impl History {
                 let certificate = Certificate::from_der(issued.certificate()).unwrap();
                 assert_eq!(certificate.serial(), Some(issued.serial()));
                 assert_eq!(certificate.spki_der(), csr.public_key().spki_der());
+                let view = self.authority.certificate(&self.operator, &issued.serial()).unwrap();
+                assert_eq!((&view.device, view.profile.as_ref()), (&self.units[unit].id, Some(profile)));
+                assert_eq!(view.status, "good");
                 let unit = &mut self.units[unit];
                 if unit.held.iter().any(|held| held.certificate.serial() == certificate.serial()) {
                     self.tally.repeated += 1;
                     return;
                 }
                 *if renewal { &mut self.tally.renewed } else { &mut self.tally.enrolled } += 1;
-                unit.keys.push(Arc::clone(&key));
                 unit.held.push(Held { key, profile: profile.clone(), certificate });
             }
-            Err(failed) => self.refused(failed),
+            Err(failed) => {
+                if let Failed::Refused(why) = &failed {
+                    *self.tally.codes.entry(why.code()).or_default() += 1;
+                }
+                self.refused(failed);
+            }
         }
     }
 
@@ -370,15 +380,14 @@ impl History {
     }
 
     /// A new key, or sometimes one that was used before, by this unit or by another.
-    fn key(&mut self, unit: usize) -> Arc<DeviceKey> {
-        let old = match self.dice.below(20) {
-            0..2 => self.dice.pick(&self.units[unit].keys),
-            2 => {
-                let other = self.dice.below(self.units.len());
-                self.dice.pick(&self.units[other].keys)
-            }
-            _ => None,
-        };
+    fn key(&mut self, unit: usize, profile: &ProfileName) -> Arc<DeviceKey> {
+        let (own, same) = (self.dice.percent(50), self.dice.percent(70));
+        let mut old: Vec<&Arc<DeviceKey>> = Vec::new();
+        for (n, other) in self.units.iter().enumerate().filter(|(n, _)| own == (*n == unit)) {
+            let same = same && n != unit;
+            old.extend(other.held.iter().filter(|it| !same || it.profile == *profile).map(|it| &it.key));
+        }
+        let old = self.dice.pick(&old).cloned().filter(|_| self.dice.percent(20));
         old.unwrap_or_else(|| Arc::new(DeviceKey::generate().unwrap()))
     }
 
