@@ -1,0 +1,171 @@
+//! A whole authority on loopback, and the devices that will ask it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use vitae::agent::{DeviceKey, Identity, Trust};
+use vitae::authority::{self, Authority, EnrolRequest};
+use vitae::clock::{SystemClock, SystemRandom};
+use vitae::config::Config;
+use vitae::fleet::movement::Details;
+use vitae::fleet::register::{NewDevice, device_id};
+use vitae::ids::ProfileName;
+use vitae::pki::body::encode_base64;
+use vitae::pki::csr::VerifiedCsr;
+use vitae::server::{self, Addresses, Listeners};
+
+use crate::{Outcome, wire};
+
+const ENROL: &str = "/.well-known/est/simpleenroll";
+
+/// The stage, with the server on it.
+pub(crate) struct Scene {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) addresses: Addresses,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) server: Runtime,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), server::ServeError>>,
+    _folder: TempDir,
+}
+
+/// One device that may enrol: it has its birth certificate, was shipped and claimed.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) serial: String,
+    tls: Arc<ClientConfig>,
+    address: SocketAddr,
+}
+
+impl Scene {
+    pub(crate) fn set(workers: usize, devices: usize) -> Outcome<Self> {
+        // As `vitae serve` has it: one worker for each core.
+        let server =
+            Builder::new_multi_thread().worker_threads(workers).thread_name("server").enable_all().build()?;
+        let folder = folder()?;
+        let dir = folder.path().join("data");
+        let config = Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config"))
+            .map_err(|error| error.to_string())?;
+        let listeners = Listeners::bind_anywhere()?;
+        let addresses = listeners.addresses()?;
+        let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));
+        let (authority, devices) = server.block_on(async {
+            let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+            authority::init(&dir, Arc::clone(&config), clock.clone(), random.clone()).await?;
+            let authority = Arc::new(Authority::open(&dir, config, clock, random).await?);
+            let trust = Trust::from_pem(&std::fs::read_to_string(dir.join("ca/chain.pem"))?)?;
+            let devices = fleet(&authority, &trust, addresses.est, devices).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((authority, devices))
+        })?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = server.spawn({
+            let (authority, dir) = (Arc::clone(&authority), dir);
+            async move {
+                // A sender that is gone is as good as a word.
+                server::serve(authority, listeners, &dir, async { stopped.await.unwrap_or(()) }).await
+            }
+        });
+        Ok(Self { authority, addresses, devices, server, stop, served, _folder: folder })
+    }
+
+    pub(crate) fn strike(self) {
+        // A server that has ended needs no word.
+        let _ = self.stop.send(());
+        if let Ok(Err(error)) = self.server.block_on(self.served) {
+            eprintln!("bench: the server ended badly: {error}");
+        }
+        self.authority.shutdown();
+    }
+}
+
+/// On the disk that holds the build, not in a file system made of memory: fsync must cost what it costs.
+pub(crate) fn folder() -> Outcome<TempDir> {
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target)?)
+}
+
+async fn fleet(
+    authority: &Arc<Authority>,
+    trust: &Trust,
+    address: SocketAddr,
+    count: usize,
+) -> Outcome<Vec<Device>> {
+    let mut lives = JoinSet::new();
+    for number in 0..count {
+        let (authority, trust) = (Arc::clone(authority), trust.clone());
+        lives.spawn(async move { live(&authority, &trust, address, number).await });
+    }
+    let mut devices = Vec::new();
+    while let Some(device) = lives.join_next().await {
+        devices.push(device??);
+    }
+    Ok(devices)
+}
+
+/// From registration to the day on which it may enrol.
+async fn live(authority: &Authority, trust: &Trust, address: SocketAddr, number: usize) -> Outcome<Device> {
+    let operator = authority.local_operator()?;
+    let serial = format!("BENCH{number:06}");
+    let new = NewDevice {
+        maker: "brannoc".parse()?,
+        model: "P3".to_owned(),
+        serial: serial.clone(),
+        udi_di: None,
+        site: None,
+        lot: None,
+        owner: None,
+        stage: None,
+    };
+    let id = device_id(&new);
+    authority.register_device(&operator, new).await?;
+
+    let name: ProfileName = "idev".parse()?;
+    let lifetime = std::time::Duration::from_secs(600);
+    let token = authority.issue_token(&operator, &id, Some(&name), lifetime).await?;
+    let key = DeviceKey::generate()?;
+    let csr = VerifiedCsr::from_der(&key.request(Some(&serial))?)?;
+    let credentials = authority.credentials(None, Some((id.as_str(), token.secret.as_str())));
+    let profile = authority.profile_of_label(Some("idev")).ok_or("there is no profile idev")?;
+    let asked = EnrolRequest { profile, renewal: false, csr: &csr, credentials: &credentials };
+    let birth = authority.enrol(asked).await?;
+
+    let stage = "deployment".parse()?;
+    authority.move_device(&operator, &id, &stage, &Details::default()).await?;
+    let claimed = Details { owner: Some("General Hospital".to_owned()), ..Details::default() };
+    authority.move_device(&operator, &id, &stage, &claimed).await?;
+
+    let identity = Identity { chain: vec![birth.certificate().to_vec()], key: key.to_der() };
+    let mut tls = (*trust.tls(Some(&identity))?).clone();
+    // Every handshake is a full one.
+    tls.resumption = Resumption::disabled();
+    Ok(Device { serial, tls: Arc::new(tls), address })
+}
+
+impl Device {
+    pub(crate) async fn connect(&self) -> Outcome<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from("localhost")?;
+        Ok(TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?)
+    }
+
+    /// Requests to enrol, each for a new key, as they go over the wire.
+    pub(crate) fn requests(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
+        let one = || {
+            let csr = DeviceKey::generate()?.request(Some(&self.serial))?;
+            Ok(wire::post(ENROL, "localhost", &encode_base64(&csr)))
+        };
+        (0..count).map(|_| one()).collect()
+    }
+}
