@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -73,18 +73,40 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .map_err(|_| fmt::Error)?;
+impl Timestamp {
+    /// The text form, at the front of a buffer, and its length. Written by hand: it is in every row and every event.
+    fn text(self) -> ([u8; 24], usize) {
+        // A Timestamp lies in the years 1970 to 9999, which this type can hold.
+        let time = OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(self.0);
         let (year, month, day) = time.to_calendar_date();
         let (hour, minute, second, millis) = time.to_hms_milli();
-        let month = u8::from(month);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if millis != 0 {
-            write!(f, ".{millis:03}")?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        put_digits(&mut text[0..4], year.unsigned_abs());
+        put_digits(&mut text[5..7], u8::from(month).into());
+        put_digits(&mut text[8..10], day.into());
+        put_digits(&mut text[11..13], hour.into());
+        put_digits(&mut text[14..16], minute.into());
+        put_digits(&mut text[17..19], second.into());
+        if millis == 0 {
+            text[19] = b'Z';
+            return (text, 20);
         }
-        f.write_str("Z")
+        put_digits(&mut text[20..23], millis.into());
+        (text, 24)
+    }
+}
+
+fn put_digits(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit += u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, length) = self.text();
+        f.write_str(std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -111,7 +133,8 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let (text, length) = self.text();
+        serializer.serialize_str(std::str::from_utf8(&text[..length]).map_err(ser::Error::custom)?)
     }
 }
 
@@ -192,6 +215,20 @@ mod tests {
             "2026-11-23T10:00:00.120Z"
         );
         assert_eq!("2026-11-23".parse::<Timestamp>().unwrap().to_string(), "2026-11-23T00:00:00Z");
+    }
+
+    /// Against another writer of dates, over leap days and the ends of years.
+    #[test]
+    fn the_text_is_that_of_another_writer() {
+        let begin = OffsetDateTime::UNIX_EPOCH;
+        for day in (0..2_900_000).step_by(97) {
+            let millis = i64::from(day) * 86_400_000 + i64::from(day) * 1_234_567 % 86_400_000;
+            let time = begin + time::Duration::milliseconds(millis);
+            let text = Timestamp(millis).to_string();
+            assert_eq!(OffsetDateTime::parse(&text, &Rfc3339).unwrap(), time, "{text}");
+            let seconds = Timestamp(millis).whole_second().to_string();
+            assert_eq!(seconds, time.replace_millisecond(0).unwrap().format(&Rfc3339).unwrap());
+        }
     }
 
     #[test]
