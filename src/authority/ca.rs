@@ -21,6 +21,7 @@ use crate::keys::Signer;
 use crate::keys::software::SoftwareKey;
 use crate::pki::certificate::Certificate;
 use crate::pki::key::PublicKey;
+use crate::pki::lint;
 use crate::pki::ocsp::{HashAlg, issuer_hashes};
 use crate::pki::pem;
 use crate::store::View;
@@ -32,6 +33,8 @@ pub(super) const SHARD: u32 = 0;
 pub struct IssuingCa {
     settings: Ca,
     certificate: Certificate,
+    /// The same certificate, as the linter reads it.
+    pub(super) judge: lint::Issuer,
     public_key: PublicKey,
     pub(super) signer: Arc<dyn Signer>,
     /// Delegated OCSP signer (RFC 6960 section 4.2.2.2); absent only before the first upkeep.
@@ -165,6 +168,7 @@ fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<I
     let urls = urls(config, name);
     Ok(IssuingCa {
         settings: settings.clone(),
+        judge: lint::Issuer::read(certificate.der()),
         certificate,
         public_key,
         signer: Arc::new(signer),

@@ -15,7 +15,7 @@ use crate::keys::KeyKind;
 use crate::pki::certificate::CertificateTemplate;
 use crate::pki::extensions::{self as ext, ExtensionError, FlagSet, KeyUsages};
 use crate::pki::key::PublicKey;
-use crate::pki::lint::lint_certificate;
+use crate::pki::lint::lint_issued;
 
 /// What goes into a certificate besides what its profile and its CA say.
 pub(super) struct Content<'a> {
@@ -57,7 +57,7 @@ impl Authority {
         let unsigned = template.to_be_signed().map_err(unbuildable)?;
         let signature = ca.signer.sign(unsigned.bytes()).await?;
         let der = unsigned.assemble(&signature).map_err(unbuildable)?;
-        let findings = lint_certificate(&der, Some(ca.certificate()));
+        let findings = lint_issued(&der, &ca.judge);
         if let Some(finding) = findings.first() {
             return Err(Failed::Unavailable(format!(
                 "profile {} gives a certificate that must not be issued: {} {}",

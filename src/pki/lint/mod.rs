@@ -11,6 +11,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use const_oid::ObjectIdentifier;
@@ -39,18 +40,47 @@ impl fmt::Display for Finding {
 ///
 /// For a self-signed certificate the issuer is the certificate itself.
 pub fn lint_certificate(der: &[u8], issuer: Option<&[u8]>) -> Vec<Finding> {
+    let issuer = issuer.map(Issuer::read);
+    lint(der, issuer.as_ref())
+}
+
+/// The same under an issuer that was read before: it signs many, and reading it takes as long as judging one of them.
+pub fn lint_issued(der: &[u8], issuer: &Issuer) -> Vec<Finding> {
+    lint(der, Some(issuer))
+}
+
+fn lint(der: &[u8], issuer: Option<&Issuer>) -> Vec<Finding> {
     let mut findings = Findings::default();
     let Some(subject) = Judged::read(der, &mut findings) else { return findings.0 };
     basics::judge(&subject, &mut findings);
     names::judge(&subject, &mut findings);
     extensions::judge(&subject, &mut findings);
     if let Some(issuer) = issuer {
-        match Judged::read(issuer, &mut Findings::default()) {
+        match issuer.judged() {
             Some(issuer) => issuer::judge(&subject, &issuer, &mut findings),
             None => findings.add("P03", "the issuer's certificate cannot be read"),
         }
     }
     findings.0
+}
+
+/// An issuer's certificate, read once.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    der: Vec<u8>,
+    /// `None` when it cannot be read: then nothing under it is good.
+    parsed: Option<x509_cert::Certificate>,
+}
+
+impl Issuer {
+    pub fn read(der: &[u8]) -> Self {
+        Self { der: der.to_owned(), parsed: x509_cert::Certificate::from_der(der).ok() }
+    }
+
+    fn judged(&self) -> Option<Judged<'_>> {
+        let raw = RawCertificate::read(&self.der)?;
+        Some(Judged { raw, parsed: Cow::Borrowed(self.parsed.as_ref()?) })
+    }
 }
 
 #[derive(Default)]
@@ -71,7 +101,7 @@ impl Findings {
 /// A certificate in two readings.
 struct Judged<'a> {
     raw: RawCertificate<'a>,
-    parsed: x509_cert::Certificate,
+    parsed: Cow<'a, x509_cert::Certificate>,
 }
 
 impl<'a> Judged<'a> {
@@ -93,7 +123,7 @@ impl<'a> Judged<'a> {
             "P23",
             "it is not in DER: encoding it again gives other bytes (X.690 section 10)",
         );
-        Some(Self { raw, parsed })
+        Some(Self { raw, parsed: Cow::Owned(parsed) })
     }
 
     fn subject(&self) -> &Name {
