@@ -1,10 +1,10 @@
 //! Signed OCSP answers, kept until a certificate's status changes anywhere or they grow old.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::body::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::clock::Timestamp;
 
@@ -14,10 +14,11 @@ const MOST: usize = 65_536;
 const LONGEST_REQUEST: usize = 512;
 
 /// An answer as it is sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Kept {
     pub(super) body: Bytes,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// All that goes with the body.
+    pub(super) headers: HeaderMap,
     pub(super) etag: HeaderValue,
     /// Sign anew from here on.
     pub(super) stale_from: Timestamp,
@@ -27,16 +28,16 @@ pub(super) struct Kept {
 
 /// From the bytes of a request to its answer.
 #[derive(Debug, Default)]
-pub(super) struct Cache(RwLock<HashMap<Box<[u8]>, Kept>>);
+pub(super) struct Cache(RwLock<HashMap<Box<[u8]>, Arc<Kept>>>);
 
 impl Cache {
     /// The answer, unless a status has changed since it was signed (B24) or it is stale.
-    pub(super) fn get(&self, request: &[u8], epoch: u64, now: Timestamp) -> Option<Kept> {
+    pub(super) fn get(&self, request: &[u8], epoch: u64, now: Timestamp) -> Option<Arc<Kept>> {
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
         kept.get(request).filter(|kept| kept.epoch == epoch && now < kept.stale_from).cloned()
     }
 
-    pub(super) fn put(&self, request: &[u8], answer: Kept) {
+    pub(super) fn put(&self, request: &[u8], answer: Arc<Kept>) {
         if request.len() > LONGEST_REQUEST {
             return;
         }

@@ -34,7 +34,7 @@ impl Status {
         B: Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let path = request.uri().path().to_owned();
+        let path = request.uri().path();
         // Some clients join a base that ends in a slash with a path that begins with one (B22).
         let path = path.trim_start_matches('/');
         let reads = request.method() == Method::GET || request.method() == Method::HEAD;
