@@ -58,6 +58,10 @@ pub(super) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
         // A sender that is gone is as good as a word.
         async move { server::serve(authority, listeners, &dir, async { told.await.unwrap_or(()) }).await }
     });
+    // The ports are bound already; the admin socket is there as soon as the server has begun.
+    while !dir.join("admin.sock").exists() && !served.is_finished() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     let global = Global { dir: Some(dir.clone()), server: None, ..global.clone() };
     let house = House { dir, config: global.config().to_owned(), addresses, global };
     let told = tokio::select! {
