@@ -35,7 +35,7 @@ pub struct Limits {
     pub max_ocsp_body: usize,
     /// From the first byte of a request to the end of its header.
     pub header_timeout: Duration,
-    /// From the end of the header to the end of the answer.
+    /// From the end of the header to the end of the body, and again from there to the answer.
     pub request_timeout: Duration,
     /// From a connection to the end of its TLS handshake.
     pub handshake_timeout: Duration,

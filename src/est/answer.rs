@@ -91,8 +91,12 @@ impl Answer {
         Self::refused(StatusCode::BAD_REQUEST, "the request body broke off")
     }
 
-    pub(super) fn timed_out() -> Self {
-        Self::refused(StatusCode::REQUEST_TIMEOUT, "the request took too long")
+    pub(super) fn too_slow() -> Self {
+        Self::refused(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly")
+    }
+
+    pub(super) fn too_late() -> Self {
+        Self::trouble("the store did not answer in time")
     }
 
     pub(super) fn unauthenticated(text: impl Into<String>) -> Self {
@@ -108,7 +112,7 @@ impl Answer {
         tracing::error!(what, "an EST request could not be answered");
         Self::Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
-            text: "the authority cannot answer now; nothing was issued; try again later".to_owned(),
+            text: "the authority cannot answer now: try again later, with the same key".to_owned(),
             header: Some((RETRY_AFTER, LATER_SECONDS)),
         }
     }

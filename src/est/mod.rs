@@ -34,11 +34,6 @@ where
     answer.into_response(wrapped)
 }
 
-/// The answer to a request that took too long.
-pub fn timed_out() -> Response<Full<Bytes>> {
-    Answer::timed_out().into_response(false)
-}
-
 async fn route<B>(
     authority: &Authority,
     peer: Option<&PresentedChain>,

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use hyper::Request;
 use hyper::body::{Body, Bytes};
+use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::body;
@@ -39,9 +40,16 @@ where
     if !body::is_pkcs10(&request) {
         return Err(Answer::wrong_type());
     }
-    let bytes = body::read(request, authority.config().server().limits().max_body).await?;
+    let limits = authority.config().server().limits();
+    let bytes = timeout(limits.request_timeout, body::read(request, limits.max_body))
+        .await
+        .map_err(|_| Answer::too_slow())??;
     let csr = VerifiedCsr::from_der(&decode_base64(&bytes)?)?;
     let credentials = authority.credentials(peer, basic.as_ref().map(Basic::pair));
     let asked = EnrolRequest { profile, renewal, csr: &csr, credentials: &credentials };
-    Ok(Answer::issued(&authority.enrol(asked).await?))
+    // A store that does not answer is our trouble, not the client's. Should the commit go through after all, the same
+    // key gets the same certificate (B47).
+    let issued =
+        timeout(limits.request_timeout, authority.enrol(asked)).await.map_err(|_| Answer::too_late())??;
+    Ok(Answer::issued(&issued))
 }

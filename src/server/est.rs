@@ -27,16 +27,10 @@ pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<Server
 async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: TcpStream) {
     let Some((stream, peer)) = handshake(&shared, &acceptor, stream).await else { return };
     let limits = shared.authority.config().server().limits();
-    let request_timeout = limits.request_timeout;
     let peer = peer.as_ref();
     let (authority, metrics) = (&shared.authority, &shared.metrics);
     let service = service_fn(|request| async move {
-        let answer = est::handle(authority, peer, request);
-        let response = match tokio::time::timeout(request_timeout, answer).await {
-            Ok(response) => response,
-            // The body came too slowly: nothing was decided yet, or the commit goes on without us.
-            Err(_) => est::timed_out(),
-        };
+        let response = est::handle(authority, peer, request).await;
         metrics.est_answered(response.status().as_u16());
         Ok::<_, Infallible>(response)
     });

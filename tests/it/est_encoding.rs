@@ -243,3 +243,20 @@ async fn doubtful_framing_is_refused() {
         assert_eq!(house.events(), before, "{framing}");
     }
 }
+
+/// A body that stops coming is given up, and leaves the token as it was.
+#[tokio::test]
+async fn a_body_that_stops_coming_is_given_up() {
+    let house = House::with(|policy| {
+        policy.replace("vitae.toml", "request-timeout = \"30s\"", "request-timeout = \"1s\"");
+    })
+    .await;
+    let id = house.register("BR000001", "deployment").await;
+    let token = house.token(&id, "ldev").await;
+    let ask = Ask::est("simpleenroll", &request(&key())).basic(id.as_str(), &token);
+    let mut wire = house.est(None).await;
+    let bytes = ask.bytes();
+    wire.send(&bytes[..bytes.len() - 1]).await.unwrap();
+    assert_eq!(wire.reply().await.unwrap().status, 408);
+    assert_eq!(house.ask(None, &ask).await.status, 200);
+}
