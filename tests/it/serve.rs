@@ -236,12 +236,13 @@ impl Drop for Small {
 async fn a_full_disk_stops_issuance_and_loses_nothing() {
     let house = House::new();
     let at = house.root().join("small");
+    // Before the mount, so that it goes after it.
+    let house = house.with_data(at.join("data"));
     let Some(small) = Small::mount(at.clone(), 128) else {
         return println!(
             "SKIPPED a_full_disk_stops_issuance_and_loses_nothing: this user cannot mount a tmpfs"
         );
     };
-    let house = house.with_data(at.join("data"));
     house.refused(&["init"]);
     assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "an init that failed leaves nothing behind");
     assert!(
