@@ -90,6 +90,9 @@ config_name!(
 pub struct HolderId(String);
 
 impl HolderId {
+    /// In characters. Makers of ids hold to it, because a longer one is not read back.
+    pub const LONGEST: usize = 256;
+
     pub fn device(maker: &MakerName, model: &str, serial: &str) -> Self {
         Self(format!("{}.{}.{}", escape(maker.as_str()), escape(model), escape(serial)))
     }
@@ -129,7 +132,7 @@ impl FromStr for HolderId {
     fn from_str(text: &str) -> Result<Self, BadId> {
         let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~' | b'.');
         let dots = text.matches('.').count();
-        if !text.is_empty() && text.len() <= 256 && dots <= 2 && text.bytes().all(safe) {
+        if !text.is_empty() && text.len() <= Self::LONGEST && dots <= 2 && text.bytes().all(safe) {
             Ok(Self(text.to_owned()))
         } else {
             Err(BadId {

@@ -34,6 +34,8 @@ pub struct NewIdentity {
 pub enum RegisterRefused {
     #[error("{field} '{value}' cannot be used: write 1 to 64 printable ASCII characters")]
     BadField { field: &'static str, value: String },
+    #[error("the id of this {what} would have {length} characters, and {most} are allowed: shorten {parts}")]
+    LongId { what: &'static str, parts: &'static str, length: usize, most: usize },
     #[error("the maker {0} is unknown: add manufacturers/{0}.toml to the configuration")]
     UnknownMaker(MakerName),
     #[error("the lifecycle has no stage {0}")]
@@ -66,6 +68,7 @@ pub fn decide_device(
     }
     check("model", &new.model)?;
     check("serial", &new.serial)?;
+    check_id(&device_id(&new), "device", "the model or the serial number")?;
     if !config.manufacturers().iter().any(|maker| *maker.name() == new.maker) {
         return Err(RegisterRefused::UnknownMaker(new.maker));
     }
@@ -100,6 +103,7 @@ pub fn decide_identity(
     check("name", &new.name)?;
     check("owner", &new.owner)?;
     check("purpose", &new.purpose)?;
+    check_id(&identity_id(&new), "identity", "the name")?;
     let kinds: Vec<&str> = config
         .profiles()
         .iter()
@@ -138,6 +142,13 @@ fn check_role(transition: &Transition, role: &Role) -> Result<(), RegisterRefuse
         transition: transition.id().to_owned(),
         who,
     })
+}
+
+/// Punctuation makes an id three times as long as the texts it is made of. One that is too long to be read back must
+/// never get into an event: the log could not be read any more.
+fn check_id(id: &HolderId, what: &'static str, parts: &'static str) -> Result<(), RegisterRefused> {
+    let (length, most) = (id.as_str().len(), HolderId::LONGEST);
+    if length <= most { Ok(()) } else { Err(RegisterRefused::LongId { what, parts, length, most }) }
 }
 
 /// What ends up in a certificate's names must fit there (ub-serial-number and ub-common-name are 64).

@@ -274,6 +274,27 @@ async fn bad_requests_are_told_so() {
     assert_eq!(house.events(), before);
 }
 
+/// Punctuation is written with three characters in an id. A device whose id could not be read back would be a hole in the
+/// log for ever, and in every list.
+#[tokio::test]
+async fn an_id_that_would_not_be_read_back_is_refused() {
+    let house = House::open().await;
+    let id = |signs: usize, letters: usize| {
+        json!({"model": "!".repeat(64), "serial": format!("{}{}", "#".repeat(signs), "x".repeat(letters))})
+    };
+    // brannoc, two dots and 64 x 3 characters leave room for 55.
+    let longest = socket(&house, &post("/api/v1/devices", &id(18, 1))).await;
+    assert_eq!(longest.status, 201, "{}", longest.text());
+    for device in [id(18, 2), id(64, 0)] {
+        let reply = socket(&house, &post("/api/v1/devices", &device)).await;
+        assert_problem(&reply, 422, "bad-record");
+        assert!(reply.text().contains("shorten"), "{}", reply.text());
+    }
+    let listed: Value = serde_json::from_slice(&socket(&house, &Ask::get("/api/v1/devices")).await.body).unwrap();
+    assert_eq!(listed["items"][0]["id"].as_str().unwrap().len(), 256);
+    assert!(house.authority.verify_log(&house.operator()).unwrap().is_sound());
+}
+
 /// 409 with the ways there are; never a silent success for what is over.
 #[tokio::test]
 async fn an_illegal_move_is_a_conflict_that_names_the_ways_there_are() {
