@@ -10,6 +10,10 @@ use webpki::{
 
 use crate::clock::Timestamp;
 
+/// No chain in use has more certificates between device and anchor. Strangers choose what they present, and among
+/// certificates of one name the verifier tries every order: with ten of them that is a tenth of a second a handshake.
+const MOST_BETWEEN: usize = 5;
+
 /// Why a chain is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -65,6 +69,9 @@ fn verify(
     at: Timestamp,
     purpose: impl ExtendedKeyUsageValidator,
 ) -> Result<(), PathError> {
+    if intermediates.len() > MOST_BETWEEN {
+        return Err(PathError::Other(format!("more than {MOST_BETWEEN} certificates come with it")));
+    }
     let leaf = CertificateDer::from(leaf);
     let leaf = EndEntityCert::try_from(&leaf).map_err(refused)?;
     let intermediates: Vec<CertificateDer<'_>> =
@@ -160,5 +167,30 @@ mod tests {
         assert_eq!(verify_client_chain(&leaf, &[], &anchor, now), Err(PathError::UnknownIssuer));
         let not_a_ca = root.issue(root.leaf(&sub_key));
         assert!(verify_client_chain(&leaf, &[&not_a_ca], &anchor, now).is_err());
+    }
+
+    /// B37: every order of namesakes is a path to be tried, so there must not be many.
+    #[test]
+    fn many_intermediates_are_not_even_looked_at() {
+        let (root, device, now) = (TestCa::root(), TestKey::p256(), day("2026-11-23"));
+        let namesake = || {
+            let mut template = root.leaf(&TestKey::p256());
+            template.extensions = vec![extensions::basic_constraints_ca(None)];
+            (template.issuer, template.not_after) = (template.subject.clone(), Timestamp::FOREVER);
+            issue(template, &device)
+        };
+        let many: Vec<Vec<u8>> = (0..=MOST_BETWEEN).map(|_| namesake()).collect();
+        let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
+        let mut leaf = root.leaf(&device);
+        leaf.issuer = leaf.subject.clone();
+        let leaf = issue(leaf, &device);
+        let anchor = [root.certificate.der()];
+        assert!(matches!(verify_client_chain(&leaf, &many, &anchor, now), Err(PathError::Other(_))));
+        let fewer = &many[..MOST_BETWEEN];
+        assert_eq!(verify_client_chain(&leaf, fewer, &anchor, now), Err(PathError::UnknownIssuer));
+        // A good chain is not good in such company either: its sender can leave the others out.
+        let good = root.issue(root.leaf(&device));
+        assert_eq!(verify_client_chain(&good, fewer, &anchor, now), Ok(()));
+        assert!(verify_client_chain(&good, &many, &anchor, now).is_err());
     }
 }
