@@ -18,6 +18,10 @@ use crate::telemetry::Metrics;
 /// After an accept that failed for want of files or memory, a short rest lets some be freed.
 const REST: Duration = Duration::from_millis(50);
 
+/// Bytes that one connection may make us hold before its head is complete; with the limit of connections this bounds
+/// the memory that strangers can take. A question to OCSP in a path is half as long at most.
+pub(super) const LONGEST_HEAD: usize = 64 * 1024;
+
 /// What every connection needs.
 #[derive(Clone)]
 pub(super) struct Shared {

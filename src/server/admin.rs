@@ -6,17 +6,18 @@ use std::sync::Arc;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
-use super::accept::{Context, Shared, accept, handshake, rest_after};
+use super::accept::{Context, LONGEST_HEAD, Shared, accept, handshake, rest_after};
 use super::listeners::Socket;
+use super::patient::Patient;
 use crate::admin::{self, AdminPeer};
 
 pub(super) async fn run_tls(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
@@ -63,12 +64,13 @@ where
         request.extensions_mut().insert(peer.clone());
         router.clone().call(request)
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+    let limits = shared.authority.config().server().limits();
+    // HTTP/1.1 alone: HTTP/2 has no time limit for a peer that says nothing, and telling the two apart has none either.
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.authority.config().server().limits().header_timeout);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.request_timeout)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "an admin connection broke off");
     }

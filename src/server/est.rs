@@ -12,8 +12,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::accept::{Context, Shared, accept, handshake};
+use super::accept::{Context, LONGEST_HEAD, Shared, accept, handshake};
 use super::challenge::Challenge;
+use super::patient::Patient;
 use crate::est;
 
 pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
@@ -38,7 +39,8 @@ async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: 
         .title_case_headers(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .serve_connection(TokioIo::new(Challenge(stream)), service);
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(Challenge(Patient::new(stream, request_timeout))), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "an EST connection broke off");
     }

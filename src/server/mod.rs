@@ -5,6 +5,7 @@ mod admin;
 mod challenge;
 mod est;
 mod listeners;
+mod patient;
 mod status;
 mod tls;
 

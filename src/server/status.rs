@@ -10,7 +10,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
 
-use super::accept::{Context, Shared, accept};
+use super::accept::{Context, LONGEST_HEAD, Shared, accept};
+use super::patient::Patient;
 use crate::status::Status;
 
 pub(super) async fn run(context: Context, listener: TcpListener) {
@@ -24,12 +25,19 @@ pub(super) async fn run(context: Context, listener: TcpListener) {
 
 async fn serve(shared: Shared, watcher: Watcher, door: Arc<Status>, stream: TcpStream) {
     let door = &*door;
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(door.handle(request).await) });
+    let limits = shared.authority.config().server().limits();
+    let request_timeout = limits.request_timeout;
+    let service = service_fn(|request| async move {
+        // A body that never comes would keep its place for ever.
+        let answer = tokio::time::timeout(request_timeout, door.handle(request)).await;
+        Ok::<_, Infallible>(answer.unwrap_or_else(|_| crate::status::timed_out()))
+    });
     let connection = http1::Builder::new()
         .title_case_headers(true)
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.authority.config().server().limits().header_timeout)
-        .serve_connection(TokioIo::new(stream), service);
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(LONGEST_HEAD)
+        .serve_connection(TokioIo::new(Patient::new(stream, request_timeout)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a status connection broke off");
     }

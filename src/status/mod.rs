@@ -75,6 +75,11 @@ impl Status {
     }
 }
 
+/// The answer to a request that took too long.
+pub fn timed_out() -> Response<Full<Bytes>> {
+    text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n")
+}
+
 fn respond(
     status: StatusCode,
     content_type: &'static str,

@@ -12,6 +12,7 @@ mod keys;
 mod moves;
 mod ocsp_answers;
 mod ocsp_http;
+mod patience;
 mod races;
 mod renewal;
 mod shipped;
