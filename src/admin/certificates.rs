@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use super::devices::AsOf;
+use super::off_the_loop;
 use super::operator::By;
 use super::problem::Problem;
 use crate::authority::{
@@ -36,7 +37,7 @@ pub(super) async fn list(
     filter: Result<Query<CertificateFilter>, QueryRejection>,
 ) -> Result<Json<Page<CertificateView>>, Problem> {
     let Query(filter) = filter?;
-    Ok(Json(authority.certificates(&operator, &filter)?))
+    off_the_loop(authority, move |authority| authority.certificates(&operator, &filter)).await
 }
 
 pub(super) async fn show(
@@ -64,7 +65,8 @@ pub(super) async fn trace(
     as_of: Result<Query<AsOf>, QueryRejection>,
 ) -> Result<Json<Trace>, Problem> {
     let Query(AsOf { as_of }) = as_of?;
-    Ok(Json(authority.trace(&operator, &serial.parse()?, as_of)?))
+    let serial = serial.parse()?;
+    off_the_loop(authority, move |authority| authority.trace(&operator, &serial, as_of)).await
 }
 
 pub(super) async fn revoke(

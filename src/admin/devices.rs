@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::off_the_loop;
 use super::operator::By;
 use super::problem::Problem;
 use crate::authority::{Authority, DeviceFilter, HistoryLine, Moved, Page};
@@ -85,7 +86,7 @@ pub(super) async fn list(
     filter: Result<Query<DeviceFilter>, QueryRejection>,
 ) -> Result<Json<Page<Device>>, Problem> {
     let Query(filter) = filter?;
-    Ok(Json(authority.devices(&operator, &filter)?))
+    off_the_loop(authority, move |authority| authority.devices(&operator, &filter)).await
 }
 
 pub(super) async fn show(
@@ -115,5 +116,6 @@ pub(super) async fn history(
     as_of: Result<Query<AsOf>, QueryRejection>,
 ) -> Result<Json<Vec<HistoryLine>>, Problem> {
     let Query(AsOf { as_of }) = as_of?;
-    Ok(Json(authority.history(&operator, &id.parse()?, as_of)?))
+    let id = id.parse()?;
+    off_the_loop(authority, move |authority| authority.history(&operator, &id, as_of)).await
 }

@@ -8,6 +8,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::off_the_loop;
 use super::operator::By;
 use super::problem::Problem;
 use crate::authority::Authority;
@@ -49,5 +50,5 @@ pub(super) async fn list(
     State(authority): State<Arc<Authority>>,
     By(operator): By,
 ) -> Result<Json<Vec<Identity>>, Problem> {
-    Ok(Json(authority.identities(&operator)?))
+    off_the_loop(authority, move |authority| authority.identities(&operator)).await
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 
+use super::off_the_loop;
 use super::operator::By;
 use super::problem::Problem;
 use crate::authority::{Authority, LogReport, TreeHead};
@@ -21,15 +21,5 @@ pub(super) async fn verify(
     State(authority): State<Arc<Authority>>,
     By(operator): By,
 ) -> Result<Json<LogReport>, Problem> {
-    // Reads every entry: seconds on a large store, so it does not run where requests are answered.
-    let verified = tokio::task::spawn_blocking(move || authority.verify_log(&operator)).await;
-    let report = verified.map_err(|error| {
-        tracing::error!(%error, "the check of the log ended early");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "the check ended early; see the server's log",
-        )
-    })?;
-    Ok(Json(report?))
+    off_the_loop(authority, move |authority| authority.verify_log(&operator)).await
 }

@@ -12,9 +12,10 @@ mod tokens;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
+use axum::{Json, Router};
 
 pub use certificates::RevocationBody;
 pub use devices::{MoveBody, NewDeviceBody};
@@ -25,6 +26,26 @@ pub use problem::Problem;
 pub use tokens::{NewTokenBody, TokenBody};
 
 use crate::authority::Authority;
+
+/// For what may look at many rows: seconds on a large record, in which nobody else must wait.
+async fn off_the_loop<T, E>(
+    authority: Arc<Authority>,
+    work: impl FnOnce(&Authority) -> Result<T, E> + Send + 'static,
+) -> Result<Json<T>, Problem>
+where
+    T: Send + 'static,
+    E: Into<Problem> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(move || work(&authority)).await.map_err(|error| {
+        tracing::error!(%error, "an admin request ended early");
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the request ended early; see the server's log",
+        )
+    })?;
+    done.map(Json).map_err(Into::into)
+}
 
 /// All routes; the peer of each connection comes as an extension of the request.
 pub fn router(authority: Arc<Authority>) -> Router {

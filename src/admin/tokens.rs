@@ -9,6 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::off_the_loop;
 use super::operator::By;
 use super::problem::Problem;
 use crate::authority::{Authority, TokenView};
@@ -77,7 +78,7 @@ pub(super) async fn list(
     filter: Result<Query<TokenFilter>, QueryRejection>,
 ) -> Result<Json<Vec<TokenView>>, Problem> {
     let Query(filter) = filter?;
-    Ok(Json(authority.tokens(&operator, filter.device.as_ref())?))
+    off_the_loop(authority, move |authority| authority.tokens(&operator, filter.device.as_ref())).await
 }
 
 pub(super) async fn cancel(
