@@ -16,7 +16,7 @@ use super::publish::PublishedCrl;
 use crate::clock::Timestamp;
 use crate::config::{Ca, Config, Issuer, Profile};
 use crate::fleet::rows::{self, CA, CaRow};
-use crate::ids::{CaName, Digest};
+use crate::ids::{CaName, Digest, Serial};
 use crate::keys::Signer;
 use crate::keys::software::SoftwareKey;
 use crate::pki::certificate::Certificate;
@@ -68,6 +68,10 @@ impl IssuingCa {
     /// DER of the CA's certificate, as it was made.
     pub fn certificate(&self) -> &[u8] {
         self.certificate.der()
+    }
+
+    pub(super) fn serial(&self) -> Option<Serial> {
+        self.certificate.serial()
     }
 
     pub fn subject(&self) -> &Name {

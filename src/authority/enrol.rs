@@ -11,7 +11,7 @@ use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, SubjectKey};
 use crate::fleet::enrol::{self, Ask, Credentials, Decision, EnrolError, Grant, Refusal};
-use crate::fleet::rows::{self, CERTIFICATE};
+use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::{Actor, Der, Fact, Issuance};
 use crate::ids::{EventNumber, Serial};
 use crate::pki::certificate::Certificate;
@@ -107,6 +107,7 @@ impl Authority {
         match decision {
             Decision::Repeat(serial) => Ok(Decided::Repeat(self.recall(&view, serial)?)),
             Decision::Issue(grant) => {
+                self.check_issuer(&view, request.profile)?;
                 self.check_renewed_names(&view, request, &grant)?;
                 Ok(Decided::Issue(grant, view.into_expected()))
             }
@@ -164,6 +165,19 @@ impl Authority {
             Issuer::Every => None,
         };
         ca.ok_or_else(|| Failed::Unavailable(format!("profile {} has no CA of its own", profile.name())))
+    }
+
+    /// What a revoked CA signs is good for nobody, up to its root.
+    fn check_issuer<R>(&self, view: &dyn View, profile: &Profile) -> Result<(), Failed<R>> {
+        let mut above = Some(self.issuer_of(profile)?);
+        while let Some(ca) = above {
+            let row = ca.serial().map(|serial| rows::certificate(view, &serial)).transpose()?.flatten();
+            if row.is_none_or(|row| row.status != Status::Good) {
+                return Err(Failed::Unavailable(format!("the CA {} was revoked or is on hold", ca.name())));
+            }
+            above = ca.settings().issuer().and_then(|issuer| self.ca(issuer));
+        }
+        Ok(())
     }
 
     async fn record(

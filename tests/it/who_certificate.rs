@@ -219,3 +219,22 @@ async fn a_certificate_renews_at_its_own_label_only() {
     assert_eq!(house.certificates_of(&id).len(), 1);
     assert_eq!(house.ask(Some(&card), &Ask::est("ldev/simplereenroll", &renewal(&card))).await.status, 200);
 }
+
+/// Under a CA that was revoked nothing more is issued; the others go on.
+#[tokio::test]
+async fn nothing_is_issued_under_a_revoked_ca() {
+    let house = House::open().await;
+    let (id, card) = house.working("BR000001").await;
+    let other = house.register_identity("signer", "brannoc-1").await;
+    let ca = house.ca_certificate("operational").serial().unwrap();
+    house.revoke(ca, Reason::KeyCompromise).await;
+    let before = house.events();
+    let by_renewal = house.ask(Some(&card), &Ask::est("ldev/simplereenroll", &renewal(&card))).await;
+    let token = house.token(&id, "ldev").await;
+    let first = Ask::est("ldev/simpleenroll", &request(&key())).basic(id.as_str(), &token);
+    let by_token = house.ask(None, &first).await;
+    assert_eq!((by_renewal.status, by_token.status), (503, 503));
+    assert_eq!(house.events(), before + 1, "the token alone");
+    assert_eq!(house.certificates_of(&id).len(), 1);
+    house.enrolled(&other, "update").await;
+}
