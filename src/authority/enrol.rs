@@ -7,13 +7,14 @@ use super::ca::{IssuingCa, SHARD};
 use super::error::Failed;
 use super::identity;
 use super::issue::{self, Content, Signed};
+use super::query::entry_at;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, SubjectKey};
 use crate::fleet::enrol::{self, Ask, Credentials, Decision, EnrolError, Grant, Refusal};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::{Actor, Der, Fact, Issuance};
-use crate::ids::{EventNumber, Serial};
+use crate::ids::{EventNumber, HolderId, Serial};
 use crate::pki::certificate::Certificate;
 use crate::pki::csr::VerifiedCsr;
 use crate::pki::key::PublicKeyKind;
@@ -226,7 +227,7 @@ impl Authority {
                 let told = device.last_refusal.is_some_and(|last| {
                     last.code == refusal.code() && now < last.at.time + SAME_REFUSAL_AGAIN
                 });
-                if told {
+                if told || told_lately(view, holder, refusal.code(), now)? {
                     return Ok((Vec::new(), ()));
                 }
                 let fact = Fact::EnrolmentRefused {
@@ -242,6 +243,21 @@ impl Authority {
             tracing::warn!(%holder, code = refusal.code(), %error, "a refusal could not be recorded");
         }
     }
+}
+
+/// Whether the same refusal is among a holder's last events: who is refused for one reason and another in turn must not
+/// fill the log either. There are fewer reasons than are looked back for.
+fn told_lately(view: &dyn View, holder: &HolderId, code: &str, now: Timestamp) -> Result<bool, StoreError> {
+    for number in rows::last_events_of(view, holder, 32)? {
+        let entry = entry_at(view, number)?;
+        if now >= entry.time + SAME_REFUSAL_AGAIN {
+            break;
+        }
+        if matches!(&entry.event.fact, Fact::EnrolmentRefused { code: told, .. } if told == code) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 enum Decided {

@@ -263,6 +263,23 @@ pub fn certificates_of(view: &dyn View, holder: &HolderId) -> Result<Vec<Certifi
     Ok(found)
 }
 
+/// The last events of a holder's life, last first.
+pub fn last_events_of(
+    view: &dyn View,
+    holder: &HolderId,
+    most: usize,
+) -> Result<Vec<EventNumber>, StoreError> {
+    let prefix = key(&[holder.as_str().as_bytes(), b""]);
+    let mut found = Vec::new();
+    scan_prefix(view, EVENT_BY_HOLDER, &prefix, true, &mut |key, _| {
+        found.extend(
+            <[u8; 8]>::try_from(&key[prefix.len()..]).map(|number| EventNumber(u64::from_be_bytes(number))),
+        );
+        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok(found)
+}
+
 /// The last event that changed the status of one of a CA's certificates.
 pub fn last_status_change(view: &dyn View, ca: &CaName) -> Result<Option<EventNumber>, StoreError> {
     get(view, STATUS_CHANGE, ca.as_str().as_bytes())

@@ -220,6 +220,26 @@ async fn a_certificate_renews_at_its_own_label_only() {
     assert_eq!(house.ask(Some(&card), &Ask::est("ldev/simplereenroll", &renewal(&card))).await.status, 200);
 }
 
+/// Two reasons in turn are no way round the rule that a refusal is recorded once an hour (B54).
+#[tokio::test]
+async fn refusals_in_turn_do_not_fill_the_log() {
+    let house = House::open().await;
+    let (_, card) = house.working("BR000001").await;
+    let before = house.events();
+    let mut wire = house.est(Some(&card)).await;
+    let csr = request(&key());
+    for _ in 0..10 {
+        for label in ["ldev", "tls"] {
+            let reply = wire.ask(&Ask::est(&format!("{label}/simplereenroll"), &csr)).await.unwrap();
+            assert_eq!(reply.status, 403, "{label}: {}", reply.text());
+        }
+    }
+    assert_eq!(house.events(), before + 2);
+    house.clock.advance(HOUR);
+    wire.ask(&Ask::est("ldev/simplereenroll", &csr)).await.unwrap();
+    assert_eq!(house.events(), before + 3);
+}
+
 /// Under a CA that was revoked nothing more is issued; the others go on.
 #[tokio::test]
 async fn nothing_is_issued_under_a_revoked_ca() {
