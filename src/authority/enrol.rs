@@ -146,7 +146,14 @@ impl Authority {
         let profile = request.profile;
         check_key_kind(request, grant)?;
         check_usages(request, grant)?;
-        let names = identity::encode(grant).map_err(own_fault)?;
+        // The record can hold texts that a certificate cannot: coming again later would not help.
+        let names = identity::encode(grant).map_err(|error| {
+            Failed::Refused(Refusal::Unnameable {
+                holder: grant.holder().clone(),
+                profile: profile.name().clone(),
+                reason: error.to_string(),
+            })
+        })?;
         if !request.renewal {
             identity::check_first(request.csr, grant, &names)?;
         }

@@ -53,6 +53,8 @@ pub enum Refusal {
     KeySpent { holder: HolderId, key: Digest },
     #[error(transparent)]
     RecordIncomplete(#[from] RecordIncomplete),
+    #[error("the record of this holder cannot be written into a certificate of profile {profile}: {reason}")]
+    Unnameable { holder: HolderId, profile: ProfileName, reason: String },
     /// Names in the request that are not the holder's.
     #[error("the request names {found}, which is not what the record of this holder says{hint}")]
     NameMismatch { holder: HolderId, found: String, hint: &'static str },
@@ -112,6 +114,7 @@ impl Refusal {
             Self::KeyCompromised { .. } => "key-compromised",
             Self::KeySpent { .. } => "key-spent",
             Self::RecordIncomplete(_) => "record-incomplete",
+            Self::Unnameable { .. } => "record-unnameable",
             Self::NameMismatch { .. } => "name-mismatch",
             Self::UsageNotGiven { .. } => "usage-not-given",
             Self::KeyKind { .. } => "key-kind",
@@ -133,6 +136,7 @@ impl Refusal {
             | Self::KeyOfOtherPurpose { holder, .. }
             | Self::KeyCompromised { holder, .. }
             | Self::KeySpent { holder, .. }
+            | Self::Unnameable { holder, .. }
             | Self::NameMismatch { holder, .. }
             | Self::UsageNotGiven { holder, .. }
             | Self::KeyKind { holder, .. } => Some(holder),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vitae::pki::certificate::Certificate;
 
 use crate::support::House;
-use crate::support::csr::{CN, Csr, SERIAL_NUMBER, eku, key, san};
+use crate::support::csr::{CN, Csr, SERIAL_NUMBER, eku, key, request, san};
 use crate::support::der::{extension, int, name, octets, oid, seq, set, tlv, utf8};
 use crate::support::wire::{Ask, Card, Reply};
 
@@ -176,4 +176,21 @@ async fn a_request_for_forbidden_usages_alone_is_refused() {
     let mixed = enroll(&house, |csr| csr.asking(&[eku(&["1.3.6.1.5.5.7.3.9", CLIENT_AUTH])])).await;
     let given: Vec<_> = mixed.certificate().extended_key_usages().iter().map(ToString::to_string).collect();
     assert_eq!(given, [CLIENT_AUTH], "the profile's own, and no other");
+}
+
+/// B10: a record is written into a certificate as it is or not at all, and a device that cannot have one is not told to
+/// come again later.
+#[tokio::test]
+async fn a_record_that_no_certificate_can_say_is_refused() {
+    let house = House::open().await;
+    for (model, serial) in [("P3", "BR*1"), ("P3", "{serial}"), ("P3", "a@b"), ("P 3", "BR1"), ("P<3", "BR1")]
+    {
+        let id = house.register_as("brannoc", model, serial, "deployment").await;
+        let token = house.token(&id, "ldev").await;
+        let ask = Ask::est("ldev/simpleenroll", &request(&key())).basic(id.as_str(), &token);
+        let reply = house.ask(None, &ask).await;
+        assert_eq!(reply.status, 403, "{id}: {}", reply.text());
+        assert!(reply.text().contains("cannot be written"), "{}", reply.text());
+        assert!(house.certificates_of(&id).is_empty());
+    }
 }
