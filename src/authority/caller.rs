@@ -107,6 +107,7 @@ impl Authority {
                 fingerprint,
                 not_before: certificate.not_before(),
                 not_after: certificate.not_after(),
+                key: Digest::of(certificate.spki_der()),
             },
         })
     }

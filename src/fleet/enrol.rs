@@ -40,6 +40,8 @@ pub enum ClientCertificate {
         fingerprint: Digest,
         not_before: Timestamp,
         not_after: Timestamp,
+        /// SHA-256 of its subject public key info.
+        key: Digest,
     },
 }
 
@@ -286,7 +288,7 @@ fn prove_by_birth(
                 renews: None,
             })
         }
-        ClientCertificate::Maker { maker, subject_serial, fingerprint, not_before, not_after } => {
+        ClientCertificate::Maker { maker, subject_serial, fingerprint, not_before, not_after, .. } => {
             let serial = subject_serial.clone().ok_or(Refusal::UnknownDevice)?;
             let mut devices = rows::devices_by_serial(view, maker, &serial)?;
             let holder = devices.pop().ok_or(Refusal::UnknownDevice)?;
@@ -445,6 +447,12 @@ fn check_key(
 ) -> Result<Option<Serial>, EnrolError> {
     let holder = proven.holder.clone();
     let key = ask.key;
+    // A maker's birth certificate is not in the record, but its key is for births as much as one of ours.
+    if let Some(ClientCertificate::Maker { key: birth, .. }) = &ask.credentials.certificate
+        && *birth == key
+    {
+        return Err(Refusal::KeyOfOtherPurpose { holder, key }.into());
+    }
     let Some(bound) = rows::key_row(view, &key)? else { return Ok(None) };
     if bound.holder != holder {
         return Err(Refusal::KeyOfAnother { holder, key }.into());

@@ -6,6 +6,7 @@ use rcgen::KeyPair;
 use vitae::ids::Reason;
 
 use crate::support::csr::{Csr, Key, key, request};
+use crate::support::maker::Maker;
 use crate::support::wire::{Ask, Reply};
 use crate::support::{DAY, House};
 
@@ -64,6 +65,23 @@ async fn the_birth_key_is_not_a_working_key() {
     let reply = house.ask(Some(&birth), &Ask::est("simpleenroll", &request(&birth.key))).await;
     assert_eq!(reply.status, 409, "{}", reply.text());
     assert_eq!(house.certificates_of(&id).len(), 1);
+}
+
+/// Nor is that of a maker's birth certificate, whose key the record has never seen.
+#[tokio::test]
+async fn a_makers_birth_key_is_not_a_working_key() {
+    let brannoc = Maker::root("Brannoc Root");
+    let house = House::with(|policy| policy.write("manufacturers/brannoc.pem", &brannoc.pem())).await;
+    let id = house.register("BR000001", "deployment").await;
+    let birth = brannoc.birth("BR000001");
+    let token = house.token(&id, "ldev").await;
+    let ask = Ask::est("simpleenroll", &request(&birth.key));
+    for ask in [ask.clone(), ask.basic(id.as_str(), &token)] {
+        let reply = house.ask(Some(&birth), &ask).await;
+        assert_eq!(reply.status, 409, "{}", reply.text());
+    }
+    assert!(house.certificates_of(&id).is_empty());
+    assert_eq!(house.ask(Some(&birth), &Ask::est("simpleenroll", &request(&key()))).await.status, 200);
 }
 
 /// After a compromise the key is refused for ever, and for whatever else the certificate ended, too.
