@@ -82,7 +82,8 @@ impl Authority {
             let fits = row.profile.as_ref().is_some_and(|name| name.as_str() == profile)
                 && ca.is_none_or(|ca| row.ca == *ca.name())
                 && row.status == Status::Good
-                && now <= row.not_after;
+                // A clock that was ahead for a while leaves certificates that nobody else accepts yet.
+                && (row.not_before..=row.not_after).contains(&now);
             let Some(name) = row.profile.as_ref().filter(|_| fits) else { continue };
             let path = files::own_key(&self.dir, name, &row.ca, &serial);
             if path.exists() {

@@ -3,6 +3,9 @@
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio::io::AsyncReadExt;
+use vitae::clock::Clock;
+use vitae::pki::certificate::Certificate;
+use vitae::pki::ocsp::HashAlg;
 
 use crate::support::csr::{key, request};
 use crate::support::wire::{self, Ask, Card};
@@ -169,8 +172,28 @@ async fn the_listeners_certificate_is_renewed_while_it_serves() {
     house.authority.upkeep().await.unwrap();
     let second = shown().await;
     assert_ne!(second, first, "past half of its 90 days");
-    let second = vitae::pki::certificate::Certificate::from_der(&second).unwrap();
+    let second = Certificate::from_der(&second).unwrap();
     assert_eq!(second.extended_key_usages()[0].to_string(), "1.3.6.1.5.5.7.3.1");
+}
+
+/// A clock that was ahead for a while: what was issued then is of no use yet, and is replaced when it is set right.
+#[tokio::test]
+async fn a_clock_that_was_ahead_leaves_no_useless_certificates() {
+    let house = House::open().await;
+    let (_, card) = house.working("BR000001").await;
+    let now = house.clock.now();
+    house.clock.advance(400 * DAY);
+    house.authority.upkeep().await.unwrap();
+    house.clock.set(now + DAY);
+    house.authority.upkeep().await.unwrap();
+    let before = house.events();
+    house.authority.upkeep().await.unwrap();
+    assert_eq!(house.events(), before, "once is enough");
+    assert_eq!(house.ask(Some(&card), &Ask::get("/.well-known/est/cacerts")).await.status, 200);
+    let question = house.ocsp_request("operational", card.serial().as_bytes(), HashAlg::Sha256, None);
+    let answer = house.verified("operational", &house.post_ocsp(&question).await.body);
+    let signer = Certificate::from_der(&answer.certs[0]).unwrap();
+    assert!(signer.not_before() <= house.clock.now(), "{}", signer.not_before());
 }
 
 /// E11: many requests on one connection, and a close when the client asks for one.
