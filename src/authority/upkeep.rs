@@ -3,33 +3,48 @@
 use super::Authority;
 use super::error::{Failed, OpenError};
 use super::own::{self, past_half};
+use crate::clock::Timestamp;
 use crate::fleet::rows::{CONFIGURATION, parse};
 use crate::fleet::{Actor, Fact};
 use crate::ids::EventNumber;
 use crate::store::Range;
 
 impl Authority {
-    /// Does what is due; to be called at start and every minute or so.
+    /// Does what is due; to be called at start and every minute or so. What cannot be done for one CA keeps no other
+    /// waiting: each is tried, and the first trouble is told.
     pub async fn upkeep(&self) -> Result<(), Failed<OpenError>> {
-        self.record_configuration().await?;
         let now = self.clock.now();
+        let mut outcomes = vec![self.record_configuration().await];
+        // A CA that has ended signs no signer any more.
+        for ca in self.cas().filter(|ca| now <= ca.not_after()) {
+            outcomes.push(self.renew_ocsp_signer_if_due(ca, now).await);
+        }
+        outcomes.push(self.renew_listener_if_due(now).await);
         for ca in self.cas() {
-            let due = self.newest(own::OCSP, Some(ca))?.is_none_or(|own| past_half(&own.row, now));
-            if due {
-                self.renew_ocsp_signer(ca).await?;
+            let published = self.publish_if_due(ca).await;
+            outcomes.push(published.map_err(|error| Failed::Unavailable(format!("{}: {error}", ca.name()))));
+        }
+        outcomes.into_iter().collect()
+    }
+
+    async fn renew_ocsp_signer_if_due(
+        &self,
+        ca: &super::IssuingCa,
+        now: Timestamp,
+    ) -> Result<(), Failed<OpenError>> {
+        match self.newest(own::OCSP, Some(ca))? {
+            Some(own) if !past_half(&own.row, now) => Ok(()),
+            _ => self.renew_ocsp_signer(ca).await,
+        }
+    }
+
+    async fn renew_listener_if_due(&self, now: Timestamp) -> Result<(), Failed<OpenError>> {
+        match self.newest(own::SERVER, None)? {
+            Some(own) if !past_half(&own.row, now) && self.listener_names_are_current(&own.certificate) => {
+                Ok(())
             }
+            _ => self.renew_listener().await,
         }
-        let listener = self.newest(own::SERVER, None)?;
-        let current = listener.is_some_and(|own| {
-            !past_half(&own.row, now) && self.listener_names_are_current(&own.certificate)
-        });
-        if !current {
-            self.renew_listener().await?;
-        }
-        for ca in self.cas() {
-            self.publish_if_due(ca).await.map_err(|error| Failed::Unavailable(error.to_string()))?;
-        }
-        Ok(())
     }
 
     fn newest(

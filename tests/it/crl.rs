@@ -182,3 +182,16 @@ async fn an_entry_stays_on_one_list_beyond_its_certificates_end() {
     assert!(gone, "the list does not grow for ever");
     assert_eq!(house.status_of(card.serial()), "revoked", "the record forgets nothing");
 }
+
+/// A CA at its end has trouble of its own: the lists of the others come out as ever.
+#[tokio::test]
+async fn a_ca_that_has_ended_stops_no_other() {
+    let house = House::open().await;
+    house.clock.advance(DAY * (10 * 365 + 1));
+    // The listeners' certificate is of a CA that lived for ten years.
+    assert!(house.authority.upkeep().await.is_err());
+    for name in ["birth", "root", "update-root"] {
+        let list = house.authority.ca(&name.parse().unwrap()).unwrap().crl().unwrap();
+        assert!(list.next_update > house.clock.now(), "{name}: {}", list.next_update);
+    }
+}
