@@ -26,6 +26,8 @@ pub enum MoveRefused {
     IllegalTransition { device: HolderId, from: StageName, to: StageName, allowed: String },
     #[error("{transition} ({title}) needs {need}: give it with {option}")]
     Missing { transition: String, title: String, need: &'static str, option: &'static str },
+    #[error("the {field} cannot be used: write at most {most} characters, and no control characters")]
+    BadText { field: &'static str, most: usize },
     #[error("the role {role} may not make the move {transition} ({title}): it takes {who}")]
     Role { role: String, transition: String, title: String, who: String },
 }
@@ -54,6 +56,7 @@ pub fn decide(
     })?;
     check_role(transition, role)?;
     check_needs(transition, details)?;
+    check_texts(details)?;
 
     let mut marks: BTreeSet<String> = device.marks.difference(transition.clears()).cloned().collect();
     marks.extend(transition.sets().iter().cloned());
@@ -115,6 +118,24 @@ fn check_needs(transition: &Transition, details: &Details) -> Result<(), MoveRef
                 need,
                 option,
             });
+        }
+    }
+    Ok(())
+}
+
+/// An owner is copied into every certificate's event, so it is as short as a registration's; all three are shown on
+/// terminals.
+fn check_texts(details: &Details) -> Result<(), MoveRefused> {
+    let texts = [
+        ("owner", &details.owner, 64),
+        ("reason", &details.reason, 1024),
+        ("evidence", &details.evidence, 1024),
+    ];
+    for (field, text, most) in
+        texts.into_iter().filter_map(|(field, text, most)| Some((field, text.as_ref()?, most)))
+    {
+        if text.chars().count() > most || text.chars().any(char::is_control) {
+            return Err(MoveRefused::BadText { field, most });
         }
     }
     Ok(())

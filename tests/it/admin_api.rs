@@ -257,6 +257,10 @@ async fn bad_requests_are_told_so() {
         (post("/api/v1/crls/nobody", &json!({})), 404),
         (post(move_to, &json!({"stage": "nowhere"})), 422),
         (post(move_to, &json!({"stage": "transfer"})), 422),
+        (post(move_to, &json!({"stage": "quarantine", "owner": "x".repeat(65)})), 422),
+        (post(move_to, &json!({"stage": "quarantine", "owner": "a\u{1b}[2Jb"})), 422),
+        (post(move_to, &json!({"stage": "quarantine", "reason": "x".repeat(1025)})), 422),
+        (post(move_to, &json!({"stage": "quarantine", "evidence": "a\nb"})), 422),
     ] {
         let reply = socket(&house, &ask).await;
         assert_eq!(
@@ -279,9 +283,7 @@ async fn bad_requests_are_told_so() {
 #[tokio::test]
 async fn an_id_that_would_not_be_read_back_is_refused() {
     let house = House::open().await;
-    let id = |signs: usize, letters: usize| {
-        json!({"model": "!".repeat(64), "serial": format!("{}{}", "#".repeat(signs), "x".repeat(letters))})
-    };
+    let id = |signs: usize, letters: usize| json!({"model": "!".repeat(64), "serial": format!("{}{}", "#".repeat(signs), "x".repeat(letters))});
     // brannoc, two dots and 64 x 3 characters leave room for 55.
     let longest = socket(&house, &post("/api/v1/devices", &id(18, 1))).await;
     assert_eq!(longest.status, 201, "{}", longest.text());
@@ -290,7 +292,8 @@ async fn an_id_that_would_not_be_read_back_is_refused() {
         assert_problem(&reply, 422, "bad-record");
         assert!(reply.text().contains("shorten"), "{}", reply.text());
     }
-    let listed: Value = serde_json::from_slice(&socket(&house, &Ask::get("/api/v1/devices")).await.body).unwrap();
+    let listed: Value =
+        serde_json::from_slice(&socket(&house, &Ask::get("/api/v1/devices")).await.body).unwrap();
     assert_eq!(listed["items"][0]["id"].as_str().unwrap().len(), 256);
     assert!(house.authority.verify_log(&house.operator()).unwrap().is_sound());
 }
