@@ -184,7 +184,7 @@ fn ec(parameters: Option<AnyRef<'_>>, point: &[u8]) -> Result<PublicKeyKind, Key
     Ok(kind)
 }
 
-/// RSA keys: 2048 to 8192 bits, odd modulus, odd exponent from 65537 (RFC 3279 section 2.3.1, RFC 8017 appendix A.1.1).
+/// RSA keys: 2048 to 8192 bits, odd modulus, exponent 65537 (RFC 3279 section 2.3.1, RFC 8017 appendix A.1.1).
 fn rsa(parameters: Option<AnyRef<'_>>, key: &[u8]) -> Result<PublicKeyKind, KeyRefused> {
     if parameters != Some(AnyRef::NULL) {
         return Err(KeyRefused::WrongParameters);
@@ -201,10 +201,10 @@ fn rsa(parameters: Option<AnyRef<'_>>, key: &[u8]) -> Result<PublicKeyKind, KeyR
     if !(2048..=8192).contains(&bits) {
         return Err(KeyRefused::RsaSize(bits));
     }
-    // Exponents beyond 32 bits only cost time: no key generator makes them.
+    // One modulus is one private key, whatever the exponent: another exponent would enrol it again as if it were new.
     let exponent = exponent.as_bytes();
     let value = exponent.iter().take(4).fold(0u32, |value, byte| value << 8 | u32::from(*byte));
-    if exponent.len() > 4 || value < 65_537 || value.is_multiple_of(2) {
+    if exponent.len() > 4 || value != 65_537 {
         return Err(KeyRefused::RsaExponent);
     }
     if modulus.last().is_none_or(|last| last.is_multiple_of(2)) {
@@ -342,6 +342,7 @@ mod tests {
             ("RSA 16384", rsa_spki(&[0xff; 2048], &e), |e| *e == KeyRefused::RsaSize(16_384)),
             ("RSA even modulus", rsa_spki(&even, &e), |e| *e == KeyRefused::RsaModulus),
             ("RSA e = 3", rsa_spki(&[0xff; 256], &[3]), |e| *e == KeyRefused::RsaExponent),
+            ("RSA e = 65539", rsa_spki(&[0xff; 256], &[1, 0, 3]), |e| *e == KeyRefused::RsaExponent),
             ("RSA even e", rsa_spki(&[0xff; 256], &[1, 0, 2]), |e| *e == KeyRefused::RsaExponent),
             ("RSA huge e", rsa_spki(&[0xff; 256], &[0xff; 255]), |e| *e == KeyRefused::RsaExponent),
             ("RSA without NULL", spki(RSA, None, &[0x30, 0]), |e| *e == KeyRefused::WrongParameters),
