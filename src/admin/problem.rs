@@ -89,6 +89,7 @@ impl Refusal for RegisterRefused {
         match self {
             Self::Operator(refused) => refused.outcome(),
             Self::Rules(register::RegisterRefused::Exists(_)) => (StatusCode::CONFLICT, "exists"),
+            Self::Rules(register::RegisterRefused::SamePlate { .. }) => (StatusCode::CONFLICT, "same-plate"),
             Self::Rules(register::RegisterRefused::Role { .. }) => (StatusCode::FORBIDDEN, "role"),
             Self::Rules(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-record"),
         }
@@ -100,9 +101,9 @@ impl Refusal for MoveRefused {
         match self {
             Self::Operator(refused) => refused.outcome(),
             Self::UnknownDevice(_) => (StatusCode::NOT_FOUND, "unknown-device"),
-            Self::Rules(movement::MoveRefused::IllegalTransition { .. }) => {
-                (StatusCode::CONFLICT, "illegal_transition")
-            }
+            Self::Rules(
+                movement::MoveRefused::IllegalTransition { .. } | movement::MoveRefused::Marks { .. },
+            ) => (StatusCode::CONFLICT, "illegal_transition"),
             Self::Rules(movement::MoveRefused::Role { .. }) => (StatusCode::FORBIDDEN, "role"),
             Self::Rules(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-move"),
         }
@@ -142,7 +143,9 @@ impl Refusal for QueryRefused {
             Self::Operator(refused) => refused.outcome(),
             Self::UnknownHolder(_) | Self::UnknownCertificate(_) => (StatusCode::NOT_FOUND, "unknown"),
             Self::NotYet { .. } => (StatusCode::NOT_FOUND, "not-yet"),
-            Self::BadStatus(_) | Self::BadCursor(_) => (StatusCode::BAD_REQUEST, "bad-request"),
+            Self::BadStatus(_) | Self::BadCursor(_) | Self::UnknownStage(_) | Self::UnknownProfile(_) => {
+                (StatusCode::BAD_REQUEST, "bad-request")
+            }
         }
     }
 }

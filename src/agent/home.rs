@@ -93,7 +93,7 @@ fn parse(path: &Path, text: &str) -> Result<Enrolled, HomeError> {
     let chain = pem::certificates(text).map_err(|error: PemError| unusable(error.to_string()))?;
     let leaf = chain.first().ok_or_else(|| unusable("no certificate".to_owned()))?;
     let certificate = Certificate::from_der(leaf).map_err(|error: ParseError| unusable(error.to_string()))?;
-    let key = DeviceKey::from_pem(text)?;
+    let key = DeviceKey::from_pem(text).map_err(|error| unusable(error.to_string()))?;
     Ok(Enrolled { identity: Identity { chain, key: key.to_der() }, certificate })
 }
 

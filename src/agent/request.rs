@@ -13,6 +13,8 @@ pub struct DeviceKey(KeyPair);
 pub enum RequestError {
     #[error("the request cannot be made: {0}")]
     Encode(#[from] rcgen::Error),
+    #[error("it holds no private key in PKCS#8 form (BEGIN PRIVATE KEY)")]
+    NoKey,
     #[error("the current certificate cannot be repeated in a request: {0}")]
     Current(String),
 }
@@ -22,8 +24,10 @@ impl DeviceKey {
         Ok(Self(KeyPair::generate()?))
     }
 
+    /// The first private key (PKCS#8) of a text that may hold certificates too.
     pub fn from_pem(text: &str) -> Result<Self, RequestError> {
-        Ok(Self(KeyPair::from_pem(text)?))
+        let begin = text.find("-----BEGIN PRIVATE KEY-----").ok_or(RequestError::NoKey)?;
+        Ok(Self(KeyPair::from_pem(&text[begin..])?))
     }
 
     pub fn to_pem(&self) -> Zeroizing<String> {

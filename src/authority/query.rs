@@ -13,7 +13,7 @@ use crate::fleet::rows::{
     DEVICE_BY_TIME, Device, IDENTITY, Identity, TOKEN_BY_HOLDER,
 };
 use crate::fleet::{Event, Fact};
-use crate::ids::{CaName, Digest, EventNumber, HolderId, Serial};
+use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Serial, StageName};
 use crate::ledger::entry::{self, Entry};
 use crate::store::{EVENTS, Range, StoreError, View};
 
@@ -29,6 +29,10 @@ pub enum QueryRefused {
     UnknownHolder(HolderId),
     #[error("no certificate has the serial number {0}")]
     UnknownCertificate(Serial),
+    #[error("the lifecycle has no stage {0}")]
+    UnknownStage(StageName),
+    #[error("there is no profile {0}")]
+    UnknownProfile(ProfileName),
     #[error("'{0}' is no status: use good, held, revoked or expired")]
     BadStatus(String),
     #[error("'{0}' is not a cursor: pass back what 'next' said")]
@@ -50,6 +54,11 @@ impl Authority {
         filter: &DeviceFilter,
     ) -> Result<Page<Device>, Failed<QueryRefused>> {
         permit(operator, "device.read")?;
+        if let Some(stage) =
+            filter.stage.as_ref().filter(|stage| self.config.lifecycle().stage(stage).is_none())
+        {
+            return Err(Failed::Refused(QueryRefused::UnknownStage(stage.clone())));
+        }
         let limit = filter.limit.unwrap_or(100).clamp(1, MAX_PAGE);
         let snapshot = self.snapshot()?;
         let ids = device_ids(&*snapshot, filter)?;
@@ -90,6 +99,11 @@ impl Authority {
             && !["good", "held", "revoked", "expired"].contains(&status.as_str())
         {
             return Err(Failed::Refused(QueryRefused::BadStatus(status.clone())));
+        }
+        if let Some(profile) =
+            filter.profile.as_ref().filter(|name| self.config.profiles().get(name).is_none())
+        {
+            return Err(Failed::Refused(QueryRefused::UnknownProfile(profile.clone())));
         }
         let after = filter
             .after

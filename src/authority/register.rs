@@ -26,7 +26,14 @@ impl Authority {
         let id = register::device_id(&new);
         self.transact(&operator.actor(), |view, _| {
             let existing = rows::device(view, &id)?;
-            let fact = register::decide_device(&self.config, existing.as_ref(), operator.role(), new.clone());
+            let same_plate = rows::device_by_plate(view, &rows::plate(&new.model, &new.serial))?;
+            let fact = register::decide_device(
+                &self.config,
+                existing.as_ref(),
+                same_plate,
+                operator.role(),
+                new.clone(),
+            );
             Ok((vec![fact.map_err(refused)?], ()))
         })
         .await?;

@@ -67,6 +67,9 @@ impl Authority {
                 for serial in &serials {
                     let row = rows::certificate(view, serial)?
                         .ok_or_else(|| refused(revoke::RevokeRefused::Unknown(*serial)))?;
+                    if row.holder == HolderId::authority() {
+                        permit(operator, "ca.revoke")?;
+                    }
                     let is_root = self
                         .cas()
                         .any(|ca| ca.settings().issuer().is_none() && ca.public_key().digest() == row.key);

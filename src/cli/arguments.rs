@@ -29,8 +29,12 @@ pub(super) struct Global {
     /// Answer in JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Another server's admin door, such as <https://127.0.0.1:9443>; without it, DIR/admin.sock
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "Another server's admin door, such as https://127.0.0.1:9443; without it, DIR/admin.sock"
+    )]
     pub(super) server: Option<String>,
     /// The admin certificate for --server [default: DIR/admin/admin.pem]
     #[arg(long, global = true, value_name = "FILE")]
@@ -233,6 +237,9 @@ pub(super) enum TokenCommand {
     List {
         #[arg(long)]
         device: Option<HolderId>,
+        /// At most so many [default: all]
+        #[arg(long)]
+        limit: Option<usize>,
     },
     /// Cancel a token by the digest that the list shows
     Cancel { token: Digest },
@@ -317,8 +324,7 @@ pub(super) enum AgentCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct AgentServer {
-    /// The EST server, such as <https://est.example.test:8443>
-    #[arg(long)]
+    #[arg(long, help = "The EST server, such as https://est.example.test:8443")]
     pub(super) url: String,
     /// Whom to trust: chain.pem of the authority
     #[arg(long, value_name = "FILE")]

@@ -19,5 +19,9 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
     output::line(format!("  {dir}/ca/chain.pem      what clients trust"))?;
     output::line(format!("  {dir}/admin/admin.pem   the first admin credential, with admin.key"))?;
     output::line(format!("  {dir}/keys/             private keys: back them up, show them to nobody"))?;
-    output::line(format!("Start it: vitae serve --dir {dir}"))
+    let config = match &global.config {
+        Some(config) => format!(" --config {}", config.display()),
+        None => String::new(),
+    };
+    output::line(format!("Start it: vitae serve --dir {dir}{config}"))
 }

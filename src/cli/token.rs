@@ -17,9 +17,10 @@ pub(super) async fn run(global: &Global, command: TokenCommand) -> Result<(), Fa
             let token: TokenBody = admin.post("/api/v1/tokens", &body).await?;
             if global.json { output::json(&token) } else { output::line(&token.token) }
         }
-        TokenCommand::List { device } => {
+        TokenCommand::List { device, limit } => {
             let query = device.map(|device| format!("?device={device}")).unwrap_or_default();
-            let tokens: Vec<TokenView> = admin.get(&format!("/api/v1/tokens{query}")).await?;
+            let mut tokens: Vec<TokenView> = admin.get(&format!("/api/v1/tokens{query}")).await?;
+            tokens.truncate(limit.unwrap_or(usize::MAX));
             if global.json { output::json(&tokens) } else { list(&tokens) }
         }
         TokenCommand::Cancel { token } => {

@@ -24,6 +24,7 @@ pub const PERMISSIONS: &[&str] = &[
     "crl.read",
     "crl.publish",
     "ca.read",
+    "ca.revoke",
     "log.read",
     "log.verify",
 ];

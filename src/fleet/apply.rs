@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::event::{Event, Fact, Issuance, Proof};
 use super::rows::{
     At, CERTIFICATE, CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE,
-    CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_SERIAL,
-    DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow,
-    LastRefusal, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, put,
+    CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE,
+    DEVICE_BY_SERIAL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY,
+    Identity, KEY, KeyRow, LastRefusal, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER,
+    TokenRow, get, key, plate, put,
 };
 use crate::clock::Timestamp;
 use crate::ids::{Digest, HolderId, Reason, Serial};
@@ -173,6 +174,7 @@ fn device_registered(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), Sto
     rows.put(DEVICE_BY_TIME, &at.event.0.to_be_bytes(), id)?;
     rows.put(DEVICE_BY_STAGE, &pair(stage.as_str(), device), &[])?;
     rows.put(DEVICE_BY_MODEL, &pair(model, device), &[])?;
+    rows.put(DEVICE_BY_PLATE, plate(model, serial).as_bytes(), id)?;
     rows.put(DEVICE_BY_SERIAL, &key(&[maker.as_str().as_bytes(), serial.as_bytes(), id]), &[])
 }
 

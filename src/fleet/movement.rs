@@ -24,6 +24,10 @@ pub enum MoveRefused {
     UnknownStage(StageName),
     #[error("device {device} cannot go from {from} to {to}: {allowed}")]
     IllegalTransition { device: HolderId, from: StageName, to: StageName, allowed: String },
+    #[error("{transition} ({title}) is not for {device}: it is {state}")]
+    Marks { device: HolderId, transition: String, title: String, state: String },
+    #[error("{transition} ({title}) does not change the owner: leave --owner out")]
+    NotTheOwner { transition: String, title: String },
     #[error("{transition} ({title}) needs {need}: give it with {option}")]
     Missing { transition: String, title: String, need: &'static str, option: &'static str },
     #[error("the {field} cannot be used: write at most {most} characters, and no control characters")]
@@ -46,6 +50,9 @@ pub fn decide(
         return Err(MoveRefused::UnknownStage(to.clone()));
     }
     let transition = lifecycle.transition(&device.stage, to, &device.marks).ok_or_else(|| {
+        if let Some(transition) = lifecycle.between(&device.stage, to).next() {
+            return wrong_marks(device, transition);
+        }
         let from = device.stage.clone();
         MoveRefused::IllegalTransition {
             device: device.id.clone(),
@@ -56,6 +63,10 @@ pub fn decide(
     })?;
     check_role(transition, role)?;
     check_needs(transition, details)?;
+    if details.owner.is_some() && !transition.needs().contains(&Need::Owner) {
+        let (transition, title) = (transition.id().to_owned(), transition.title().to_owned());
+        return Err(MoveRefused::NotTheOwner { transition, title });
+    }
     check_texts(details)?;
 
     let mut marks: BTreeSet<String> = device.marks.difference(transition.clears()).cloned().collect();
@@ -75,6 +86,23 @@ pub fn decide(
     }];
     facts.extend(certificates.iter().filter_map(|row| effect_on(transition, row, now)));
     Ok(facts)
+}
+
+/// The way exists, but not for a device in this state.
+fn wrong_marks(device: &Device, transition: &Transition) -> MoveRefused {
+    let listed = |marks: Vec<&String>| marks.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let lacking = listed(transition.requires().difference(&device.marks).collect());
+    let state = if lacking.is_empty() {
+        format!("already {}", listed(transition.forbids().intersection(&device.marks).collect()))
+    } else {
+        format!("not {lacking}")
+    };
+    MoveRefused::Marks {
+        device: device.id.clone(),
+        transition: transition.id().to_owned(),
+        title: transition.title().to_owned(),
+        state,
+    }
 }
 
 fn ways_from(lifecycle: &Lifecycle, from: &StageName) -> String {

@@ -2,7 +2,7 @@
 
 use super::event::Fact;
 use super::movement;
-use super::rows::{Device, Identity};
+use super::rows::{Device, Identity, plate};
 use crate::config::{Config, HolderKind, Role, Transition};
 use crate::ids::{HolderId, MakerName, StageName};
 
@@ -42,6 +42,10 @@ pub enum RegisterRefused {
     UnknownStage(StageName),
     #[error("no profile is for a '{kind}': {known}")]
     UnknownKind { kind: String, known: String },
+    #[error(
+        "{other} reads the same where certificates join model and serial number ({plate}): they could not be told apart"
+    )]
+    SamePlate { plate: String, other: String },
     #[error("{0} is registered already")]
     Exists(HolderId),
     #[error("the role {role} may not register a unit ({transition}): it takes {who}")]
@@ -59,6 +63,7 @@ pub fn identity_id(new: &NewIdentity) -> HolderId {
 pub fn decide_device(
     config: &Config,
     existing: Option<&Device>,
+    same_plate: Option<String>,
     role: &Role,
     new: NewDevice,
 ) -> Result<Fact, RegisterRefused> {
@@ -74,6 +79,9 @@ pub fn decide_device(
     }
     if let Some(device) = existing {
         return Err(RegisterRefused::Exists(device.id.clone()));
+    }
+    if let Some(other) = same_plate {
+        return Err(RegisterRefused::SamePlate { plate: plate(&new.model, &new.serial), other });
     }
     let lifecycle = config.lifecycle();
     let stage = new.stage.clone().unwrap_or_else(|| lifecycle.first_stage().clone());

@@ -15,6 +15,8 @@ pub enum RevokeRefused {
     Held(Serial),
     #[error("certificate {0} is a root: nobody stands above it to revoke it")]
     Root(Serial),
+    #[error("certificate {0} is that of a CA: a hold on it could not be released; revoke it for good")]
+    CaHold(Serial),
     #[error("certificate {serial} cannot be invalid since {since}: that is {why}")]
     InvalidSince { serial: Serial, since: Timestamp, why: &'static str },
 }
@@ -30,6 +32,9 @@ pub fn decide(
     let serial = row.serial;
     if is_root {
         return Err(RevokeRefused::Root(serial));
+    }
+    if reason == Reason::CertificateHold && row.profile.is_none() {
+        return Err(RevokeRefused::CaHold(serial));
     }
     if let Some(since) = invalid_since {
         let why = if since > now {

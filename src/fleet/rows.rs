@@ -15,6 +15,8 @@ pub const DEVICE: Table = Table("device");
 pub const DEVICE_BY_STAGE: Table = Table("device-by-stage");
 pub const DEVICE_BY_MODEL: Table = Table("device-by-model");
 pub const DEVICE_BY_SERIAL: Table = Table("device-by-serial");
+/// Model and serial number as names join them: `MODEL-SERIAL` to the one device that has it.
+pub const DEVICE_BY_PLATE: Table = Table("device-by-plate");
 pub const DEVICE_BY_TIME: Table = Table("device-by-time");
 pub const IDENTITY: Table = Table("identity");
 pub const TOKEN: Table = Table("token");
@@ -35,11 +37,12 @@ pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 20] = [
+pub const ALL: [Table; 21] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
     DEVICE_BY_SERIAL,
+    DEVICE_BY_PLATE,
     DEVICE_BY_TIME,
     IDENTITY,
     TOKEN,
@@ -278,6 +281,17 @@ pub fn last_events_of(
         if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(found)
+}
+
+/// Model and serial number as certificates and plates join them.
+pub fn plate(model: &str, serial: &str) -> String {
+    format!("{model}-{serial}")
+}
+
+/// The device whose model and serial number read like this when they are joined.
+pub fn device_by_plate(view: &dyn View, plate: &str) -> Result<Option<String>, StoreError> {
+    let id = view.get(DEVICE_BY_PLATE, plate.as_bytes())?;
+    Ok(id.map(|id| String::from_utf8_lossy(&id).into_owned()))
 }
 
 /// The last event that changed the status of one of a CA's certificates.

@@ -40,7 +40,7 @@ async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: 
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(LONGEST_HEAD)
-        .serve_connection(TokioIo::new(Challenge(Patient::new(stream, request_timeout))), service);
+        .serve_connection(TokioIo::new(Challenge(Patient::new(stream, limits.request_timeout))), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "an EST connection broke off");
     }

@@ -219,20 +219,23 @@ impl History {
         let anywhere: StageName =
             self.dice.pick(self.config.lifecycle().stages()).map(|stage| stage.name().clone()).unwrap();
         let to = if self.dice.percent(90) { self.dice.pick(&targets).unwrap_or(anywhere) } else { anywhere };
-        // The one way by which a hold is lifted.
-        let to = match device.stage.as_str() == "quarantine" && self.dice.percent(50) {
-            true => "clinical-use".parse().unwrap(),
-            false => to,
+        // False alarms: the one way by which a hold is lifted.
+        let to = match device.stage.as_str() {
+            "clinical-use" if self.dice.percent(50) => "quarantine".parse().unwrap(),
+            "quarantine" if self.dice.percent(80) => "clinical-use".parse().unwrap(),
+            _ => to,
         };
-        // A life that ends is no longer interesting, so ends are rare.
-        if to.as_str() == "retired" && self.dice.percent(85) {
+        // A life that ends is no longer interesting, so ends are rare; what was lost or recalled is never released.
+        if ["retired", "lost", "recall"].contains(&to.as_str()) && self.dice.percent(85) {
             return;
         }
         let chance = |dice: &mut Dice, text: &str| dice.percent(85).then(|| text.to_owned());
         let details = Details {
             reason: chance(&mut self.dice, "a reason"),
             evidence: chance(&mut self.dice, "some evidence"),
-            owner: chance(&mut self.dice, "SUH"),
+            // Only a claim changes the owner; now and then somebody tries it elsewhere.
+            owner: chance(&mut self.dice, "SUH")
+                .filter(|_| to.as_str() == "deployment" || self.dice.percent(5)),
         };
         match self.authority.move_device(&self.operator, &id, &to, &details).await {
             Ok(moved) => {

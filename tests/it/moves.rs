@@ -112,12 +112,16 @@ async fn moves_are_possible_exactly_as_the_lifecycle_says() {
                 Err(Failed::Refused(vitae::authority::MoveRefused::Rules(why))) => why,
                 other => panic!("{from} -> {to}: {other:?}"),
             };
+            assert_eq!(house.events(), before);
+            if lifecycle.between(from, to).next().is_some() {
+                assert!(matches!(why, Rules::Marks { .. }), "{why}");
+                continue;
+            }
             assert!(matches!(why, Rules::IllegalTransition { .. }), "{why}");
             let text = why.to_string();
             for target in lifecycle.targets(from) {
                 assert!(text.contains(target.as_str()), "{text}");
             }
-            assert_eq!(house.events(), before);
         }
     }
 }

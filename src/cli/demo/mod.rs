@@ -58,14 +58,14 @@ pub(super) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
         // A sender that is gone is as good as a word.
         async move { server::serve(authority, listeners, &dir, async { told.await.unwrap_or(()) }).await }
     });
-    // The ports are bound already; the admin socket is there as soon as the server has begun.
-    while !dir.join("admin.sock").exists() && !served.is_finished() {
+    // The ports are bound already; the admin socket is as soon as the server has begun.
+    while std::os::unix::net::UnixStream::connect(dir.join("admin.sock")).is_err() && !served.is_finished() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     let global = Global { dir: Some(dir.clone()), server: None, ..global.clone() };
     let house = House { dir, config: global.config().to_owned(), addresses, global };
     let told = tokio::select! {
-        told = story::tell(&house, demo.devices) => told,
+        told = story::tell(&house, &demo) => told,
         () = ended(&served) => Err(Failure::Refused("the server ended before the story did".to_owned())),
     };
     if told.is_ok() && !demo.once {

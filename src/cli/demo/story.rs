@@ -11,6 +11,7 @@ use super::{House, commands};
 use crate::admin::{MoveBody, NewDeviceBody, NewIdentityBody, RevocationBody};
 use crate::agent::{AgentError, DeviceKey, Trust};
 use crate::authority::{LogReport, Moved, Revocation, Trace};
+use crate::cli::arguments::Demo;
 use crate::cli::client::nothing;
 use crate::cli::{Failure, cert, output};
 use crate::fleet::{Device, Identity as MachineIdentity};
@@ -18,7 +19,7 @@ use crate::ids::Reason;
 use crate::pki::pem;
 
 /// Tells it from the first device to the commands for the audience.
-pub(super) async fn tell(house: &House, devices: u32) -> Result<(), Failure> {
+pub(super) async fn tell(house: &House, demo: &Demo) -> Result<(), Failure> {
     let chain = std::fs::read_to_string(house.dir.join("ca/chain.pem"))?;
     let house = House {
         dir: house.dir.clone(),
@@ -27,7 +28,7 @@ pub(super) async fn tell(house: &House, devices: u32) -> Result<(), Failure> {
         global: house.global.clone(),
     };
     let cast = Arc::new(Cast { trust: Trust::from_pem(&chain)?, house });
-    let mut units = fleet::load(&cast.house.config, devices as usize)?;
+    let mut units = fleet::load(&cast.house.config, demo.devices as usize)?;
     let mut paces: Vec<(&str, Pace)> = Vec::new();
 
     paces.push(("registered", register(&cast, &mut units).await?));
@@ -48,6 +49,10 @@ pub(super) async fn tell(house: &House, devices: u32) -> Result<(), Failure> {
             pace.took,
             pace.per_second()
         ))?;
+    }
+    if demo.once {
+        // What the commands would ask is about to end.
+        return output::line("\nTo try it yourself: the same without --once serves on and prints commands.");
     }
     commands::print(&cast, &units).await
 }
