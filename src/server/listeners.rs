@@ -6,9 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tokio::net::UnixListener;
+use tokio::net::{TcpSocket, UnixListener};
 
 use crate::config::Server;
+
+/// Connections that the system keeps for a listener until they are taken. The default of 128 is overrun when a ward
+/// gets its power back, and whoever is left out comes again a second later.
+const QUEUE: u32 = 1024;
 
 /// The three TCP listeners, bound but not yet served.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub enum BindError {
 }
 
 impl Listeners {
+    /// To be called inside a runtime, as everything that opens sockets here.
     pub fn bind(server: &Server) -> Result<Self, BindError> {
         Self::bind_to(server.est(), server.status(), server.admin())
     }
@@ -63,9 +68,11 @@ impl Listeners {
 
 fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     let error = |source| BindError::Address { what, address, source };
-    let listener = TcpListener::bind(address).map_err(error)?;
-    listener.set_nonblocking(true).map_err(error)?;
-    Ok(listener)
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(error)?;
+    // As the standard library does: a restart must not wait for the last connections of the run before.
+    socket.set_reuseaddr(true).map_err(error)?;
+    socket.bind(address).map_err(error)?;
+    socket.listen(QUEUE).and_then(tokio::net::TcpListener::into_std).map_err(error)
 }
 
 /// The admin socket; its file goes when it does.
