@@ -8,6 +8,7 @@ mod csr_names;
 mod csr_refused;
 mod est_encoding;
 mod est_transport;
+mod guards;
 mod keys;
 mod moves;
 mod ocsp_answers;
