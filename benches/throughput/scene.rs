@@ -57,7 +57,10 @@ impl Scene {
         let dir = folder.path().join("data");
         let config = Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config"))
             .map_err(|error| error.to_string())?;
-        let listeners = Listeners::bind_anywhere()?;
+        let listeners = {
+            let _inside = server.enter();
+            Listeners::bind_anywhere()?
+        };
         let addresses = listeners.addresses()?;
         let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));
         let (authority, devices) = server.block_on(async {
