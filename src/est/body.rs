@@ -17,7 +17,7 @@ where
     if request.body().size_hint().lower() > limit as u64 {
         return Err(Answer::too_large(limit));
     }
-    // The body is read in place: http_body_util boxes no body that is pinned here.
+    // A body of any kind may be one that must not be moved while it is read: it is pinned on the heap.
     let limited = Limited::new(Box::pin(request.into_body()), limit);
     match limited.collect().await {
         Ok(body) => Ok(body.to_bytes()),
