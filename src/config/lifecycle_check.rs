@@ -350,10 +350,10 @@ impl Check<'_> {
                     self.file.refuse(stage.span(), reason);
                 }
                 if let (Some(profile), Cell::Renew { .. }) = (profile, cell.get_ref())
-                    && !profile.renewable()
+                    && profile.renewal().is_none()
                 {
                     let reason = format!(
-                        "profile '{}' is not renewable: write \"issue\", or renewable = true there",
+                        "profile '{}' is not renewable: write \"issue\", or give it a [renewal]",
                         name.get_ref()
                     );
                     self.file.refuse(cell.span(), reason);

@@ -14,6 +14,7 @@ mod manufacturers;
 mod profile;
 mod profile_check;
 mod purpose;
+mod renewal;
 mod roles;
 mod server;
 #[cfg(test)]
@@ -32,7 +33,8 @@ pub use hierarchy::{Ca, CaKey, Hierarchy};
 pub use lifecycle::{BadCell, Cell, Effect, EffectAction, Lifecycle, Need, Stage, Transition};
 pub use manufacturers::Manufacturer;
 pub use profile::{AltName, HolderKind, Issuer, NameAttribute, Profile, Profiles};
-pub use purpose::{BadEku, Eku, KeyRule, KeyUsageBit, NotAKey, Proof, SubjectKey};
+pub use purpose::{BadEku, ChannelBinding, Eku, KeyRule, KeyUsageBit, NotAKey, Proof, SubjectKey};
+pub use renewal::{NotAShare, Percent, Renewal, RenewalKey};
 pub use roles::{PERMISSIONS, Role, Roles};
 pub use server::{Limits, Server};
 pub use text::{BadTemplate, MissingValue, PLACEHOLDERS, Template};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::purpose::{Eku, KeyRule, KeyUsageBit, Proof};
+use super::purpose::{ChannelBinding, Eku, KeyRule, KeyUsageBit, Proof, SubjectKey};
+use super::renewal::Renewal;
 use super::text::{Template, deserialize_from_str};
 use crate::ids::{BadId, CaName, Digest, ProfileName};
 
@@ -106,7 +107,10 @@ pub struct Profile {
     pub(super) lifetime_of_model: BTreeMap<String, Duration>,
     pub(super) backdate: Duration,
     pub(super) birth: bool,
-    pub(super) renewable: bool,
+    pub(super) renewal: Option<Renewal>,
+    pub(super) approval: bool,
+    pub(super) channel_binding: ChannelBinding,
+    pub(super) server_key: Option<SubjectKey>,
     pub(super) authenticate_by: Vec<Proof>,
     pub(super) keys: Vec<KeyRule>,
     pub(super) subject: Vec<(NameAttribute, Template)>,
@@ -157,8 +161,23 @@ impl Profile {
         self.birth
     }
 
-    pub fn renewable(&self) -> bool {
-        self.renewable
+    /// `None`: the old certificate cannot ask for the next one.
+    pub fn renewal(&self) -> Option<&Renewal> {
+        self.renewal.as_ref()
+    }
+
+    /// Must an operator approve each first enrolment?
+    pub fn needs_approval(&self) -> bool {
+        self.approval
+    }
+
+    pub fn channel_binding(&self) -> ChannelBinding {
+        self.channel_binding
+    }
+
+    /// The kind of key that the server makes for devices that cannot (serverkeygen). `None`: it makes none.
+    pub fn server_key(&self) -> Option<SubjectKey> {
+        self.server_key
     }
 
     /// The proofs that are good enough for a first enrolment.

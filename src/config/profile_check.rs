@@ -10,7 +10,8 @@ use toml::Spanned;
 use super::duration::Length;
 use super::hierarchy::{Hierarchy, list};
 use super::profile::{AltName, HolderKind, Issuer, NameAttribute, Profile};
-use super::purpose::{Eku, KeyRule, KeyUsageBit, Proof};
+use super::purpose::{ChannelBinding, Eku, KeyRule, KeyUsageBit, Proof, SubjectKey};
+use super::renewal::{self, RawRenewal};
 use super::text::{Oid, Template, is_oid};
 use super::tree::{File, Tree};
 use crate::ids::{CaName, Digest, ProfileName};
@@ -34,9 +35,11 @@ pub(super) struct RawProfile {
     backdate: Spanned<Length>,
     #[serde(default)]
     birth: bool,
-    #[serde(default)]
-    renewable: bool,
+    renewal: Option<Spanned<RawRenewal>>,
     authenticate_by: Option<Spanned<Vec<Spanned<Proof>>>>,
+    approval: Option<Spanned<bool>>,
+    channel_binding: Option<Spanned<ChannelBinding>>,
+    server_key: Option<Spanned<SubjectKey>>,
     keys: Spanned<Vec<KeyRule>>,
     subject: Spanned<Vec<Spanned<RawName>>>,
     #[serde(default)]
@@ -126,6 +129,7 @@ pub(super) fn check(file: &File, name: ProfileName, raw: RawProfile, hierarchy: 
         file.refuse(0..0, format!("'{name}' is an EST operation and cannot be a label: rename the file"));
     }
     check_holder(file, &raw);
+    check_door(file, &raw);
     check_lifetimes(file, &raw, hierarchy);
     check_extensions(file, &raw);
     let holder = raw.holder.get_ref();
@@ -180,6 +184,43 @@ fn check_holder(file: &File, raw: &RawProfile) {
     }
     if raw.subject.get_ref().is_empty() {
         file.refuse(raw.subject.span(), "some verifiers refuse an empty subject: give it a common-name");
+    }
+}
+
+/// What is said about requests must fit the profile.
+fn check_door(file: &File, raw: &RawProfile) {
+    let of_authority = *raw.holder.get_ref() == HolderKind::Authority;
+    let spans = [
+        ("approval", raw.approval.as_ref().map(Spanned::span)),
+        ("channel-binding", raw.channel_binding.as_ref().map(Spanned::span)),
+        ("server-key", raw.server_key.as_ref().map(Spanned::span)),
+        ("[renewal]", raw.renewal.as_ref().map(Spanned::span)),
+    ];
+    for (key, span) in spans {
+        match span {
+            Some(span) if of_authority => {
+                file.refuse(span, format!("no one enrols for a profile of the authority: take {key} out"));
+            }
+            None if !of_authority && key == "channel-binding" => file.refuse(
+                raw.holder.span(),
+                "says not whether requests are tied to their connection: write channel-binding = \"optional\", \"required\" or \"ignored\"",
+            ),
+            _ => {}
+        }
+    }
+    let Some(server_key) = &raw.server_key else { return };
+    match server_key.get_ref() {
+        SubjectKey::Ed25519 | SubjectKey::P521 => file.refuse(
+            server_key.span(),
+            format!("the server makes no {} keys: use p256, p384 or rsa-BITS", server_key.get_ref()),
+        ),
+        kind if !raw.keys.get_ref().contains(kind) => {
+            file.refuse(
+                server_key.span(),
+                format!("{kind} is not among the keys of this profile: add it there"),
+            );
+        }
+        _ => {}
     }
 }
 
@@ -330,7 +371,11 @@ fn finish(file: &File, name: ProfileName, raw: RawProfile) -> Profile {
         lifetime_of_model: raw.lifetime_of_model.into_iter().map(|(m, l)| (m, l.get_ref().0)).collect(),
         backdate: raw.backdate.get_ref().0,
         birth: raw.birth,
-        renewable: raw.renewable,
+        renewal: raw.renewal.map(|raw| renewal::check(file, raw.get_ref())),
+        approval: raw.approval.is_some_and(Spanned::into_inner),
+        // Left out only where no one enrols.
+        channel_binding: raw.channel_binding.map_or(ChannelBinding::Ignored, Spanned::into_inner),
+        server_key: raw.server_key.map(Spanned::into_inner),
         authenticate_by: proofs.into_iter().map(Spanned::into_inner).collect(),
         keys: raw.keys.into_inner(),
         subject: subject.collect(),

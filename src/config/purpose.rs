@@ -17,6 +17,18 @@ pub enum Proof {
     Token,
 }
 
+/// What a request's challengePassword means: the tie to its TLS connection (RFC 7030 section 3.5), or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelBinding {
+    /// Every request must carry it.
+    Required,
+    /// A request that carries it must carry the right one.
+    Optional,
+    /// It is not looked at, for clients that put something else there.
+    Ignored,
+}
+
 /// A kind of key that a profile certifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectKey {

@@ -252,7 +252,7 @@ fn prove_renewal(view: &dyn View, ask: &Ask<'_>, now: Timestamp) -> Result<Prove
         let presented = row.profile.clone().unwrap_or_else(|| profile.clone());
         return Err(Refusal::OtherProfile { holder: row.holder, presented, asked: profile.clone() }.into());
     }
-    if !ask.profile.renewable() {
+    if ask.profile.renewal().is_none() {
         return Err(Refusal::NotRenewable { holder: row.holder, profile: profile.clone() }.into());
     }
     Ok(Proven {
