@@ -140,7 +140,14 @@ async fn live(authority: &Authority, trust: &Trust, address: SocketAddr, number:
     let csr = VerifiedCsr::from_der(&key.request(Some(&serial))?)?;
     let credentials = authority.credentials(None, Some((id.as_str(), token.secret.as_str())));
     let profile = authority.profile_of_label(Some("idev")).ok_or("there is no profile idev")?;
-    let asked = EnrolRequest { profile, renewal: false, csr: &csr, credentials: &credentials };
+    let asked = EnrolRequest {
+        profile,
+        renewal: false,
+        requested: csr.requested(),
+        key: csr.public_key(),
+        credentials: &credentials,
+        source: None,
+    };
     let birth = authority.enrol(asked).await?;
 
     let stage = "deployment".parse()?;

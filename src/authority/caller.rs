@@ -1,5 +1,7 @@
 //! Who is calling: the certificate of a TLS peer, judged by our own record, and the operators of the admin door.
 
+use std::net::IpAddr;
+
 use super::Authority;
 use super::error::Failed;
 use super::own::ADMIN;
@@ -30,6 +32,17 @@ impl PresentedChain {
     fn leaf(&self) -> Option<&[u8]> {
         self.0.first().map(Vec::as_slice)
     }
+}
+
+/// The other end of an EST connection, as the connection itself shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// What it has proven to be in the handshake.
+    pub chain: Option<PresentedChain>,
+    pub address: Option<IpAddr>,
+    /// The tls-exporter value of the connection (RFC 9266). `None`: it has none that could be relied on, as under TLS 1.2
+    /// without extended master secret.
+    pub exporter: Option<[u8; 32]>,
 }
 
 /// A person or program that may use the admin door.

@@ -1,5 +1,6 @@
 //! Enrols and renews: from a verified request to a certificate that is durably recorded.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Authority;
@@ -16,21 +17,25 @@ use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::{Actor, Der, Fact, Issuance};
 use crate::ids::{EventNumber, HolderId, Serial};
 use crate::pki::certificate::Certificate;
-use crate::pki::csr::VerifiedCsr;
-use crate::pki::key::PublicKeyKind;
+use crate::pki::csr::Requested;
+use crate::pki::key::{PublicKey, PublicKeyKind};
 use crate::store::{CommitError, Committed, Expected, StoreError, View};
 
 /// A device that keeps asking for what it may not have is recorded once in this time, so it cannot fill the log.
 const SAME_REFUSAL_AGAIN: Duration = Duration::from_secs(3600);
 
-/// A request for a certificate, parsed and its proof of possession checked.
+/// A request for a certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct EnrolRequest<'a> {
     pub profile: &'a Profile,
     /// simplereenroll, not simpleenroll.
     pub renewal: bool,
-    pub csr: &'a VerifiedCsr,
+    pub requested: &'a Requested,
+    /// The key to certify; whoever asks has shown to hold it, or the authority has made it.
+    pub key: &'a PublicKey,
     pub credentials: &'a Credentials,
+    /// The address that the request came from, for the record.
+    pub source: Option<IpAddr>,
 }
 
 /// A certificate that is in the record. Only a commit makes one, or the record itself.
@@ -67,7 +72,7 @@ impl Authority {
             Err(Failed::Refused(refusal)) => {
                 let holder = refusal.proven_holder().map(tracing::field::display);
                 tracing::info!(code = refusal.code(), %profile, holder, "refused");
-                self.record_refusal(request.profile, refusal).await;
+                self.record_refusal(request, refusal).await;
             }
             // The door that answers it tells the log.
             Err(Failed::Unavailable(_)) => {}
@@ -98,7 +103,7 @@ impl Authority {
         let ask = Ask {
             profile: request.profile,
             renewal: request.renewal,
-            key: request.csr.public_key().digest(),
+            key: request.key.digest(),
             credentials: request.credentials,
         };
         let decision = enrol::decide(&view, &self.config, &ask, now).map_err(|error| match error {
@@ -134,7 +139,7 @@ impl Authority {
         let Some(serial) = grant.replaces() else { return Ok(()) };
         let current = self.recall(view, serial)?;
         let current = Certificate::from_der(current.certificate()).map_err(own_fault)?;
-        identity::check_renewal(request.csr, grant.holder(), &current)
+        identity::check_renewal(request.requested, grant.holder(), &current)
     }
 
     async fn sign_granted(
@@ -155,14 +160,14 @@ impl Authority {
             })
         })?;
         if !request.renewal {
-            identity::check_first(request.csr, grant, &names)?;
+            identity::check_first(request.requested, grant, &names)?;
         }
         let content = Content {
             profile,
             model: grant.model(),
             subject: names.subject,
             alt_names: names.alt_names,
-            key: request.csr.public_key(),
+            key: request.key,
         };
         self.sign(self.issuer_of(profile)?, content, now).await
     }
@@ -214,8 +219,9 @@ impl Authority {
             replaces: grant.replaces(),
             not_before: signed.not_before,
             not_after: signed.not_after,
-            key: request.csr.public_key().digest(),
+            key: request.key.digest(),
             shard: SHARD,
+            source: request.source,
             certificate: Der(signed.der.clone()),
         };
         let actor = Actor::Holder { id: grant.holder().clone() };
@@ -225,8 +231,9 @@ impl Authority {
     }
 
     /// Keeps the refusal of a holder that has proven who it is. Strangers leave no trace: they could fill the disk (B54).
-    async fn record_refusal(&self, profile: &Profile, refusal: &Refusal) {
+    async fn record_refusal(&self, request: EnrolRequest<'_>, refusal: &Refusal) {
         let Some(holder) = refusal.proven_holder() else { return };
+        let (profile, source) = (request.profile, request.source);
         let actor = Actor::Holder { id: holder.clone() };
         let recorded = self
             .transact(&actor, |view, now| {
@@ -242,6 +249,7 @@ impl Authority {
                     profile: profile.name().clone(),
                     code: refusal.code().to_owned(),
                     key: refusal.key(),
+                    source,
                 };
                 Ok::<_, Failed<Refusal>>((vec![fact], ()))
             })
@@ -277,7 +285,7 @@ fn own_fault<R>(error: impl std::fmt::Display) -> Failed<R> {
 }
 
 fn check_key_kind(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<Refusal>> {
-    let kind = request.csr.public_key().kind();
+    let kind = request.key.kind();
     let fits = |accepted: &SubjectKey| match (accepted, kind) {
         (SubjectKey::P256, PublicKeyKind::P256)
         | (SubjectKey::P384, PublicKeyKind::P384)
@@ -301,7 +309,7 @@ fn check_key_kind(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed
 
 /// Usages come from the profile alone. A request that wants only others would get a certificate it cannot use (B11).
 fn check_usages(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<Refusal>> {
-    let asked = request.csr.extended_key_usages();
+    let asked = request.requested.extended_key_usages();
     let given = issue::usages_of(request.profile);
     if asked.is_empty() || asked.iter().any(|usage| given.contains(usage)) {
         return Ok(());

@@ -10,7 +10,7 @@ use crate::fleet::enrol::{Grant, Refusal};
 use crate::fleet::names::RenderedAltName;
 use crate::ids::HolderId;
 use crate::pki::certificate::Certificate;
-use crate::pki::csr::VerifiedCsr;
+use crate::pki::csr::Requested;
 use crate::pki::name::{self, NameError};
 
 const RENEWAL_HINT: &str =
@@ -53,13 +53,13 @@ fn alt_name(rendered: &RenderedAltName) -> Result<GeneralName, NameError> {
 
 /// A first request: every name in it must be one the record knows.
 pub(super) fn check_first(
-    csr: &VerifiedCsr,
+    requested: &Requested,
     grant: &Grant,
     granted: &GrantedNames,
 ) -> Result<(), Failed<Refusal>> {
     let known: Vec<_> = grant.subject().iter().chain(grant.also_known_as()).collect();
-    let attributes =
-        name::attributes(csr.subject()).ok_or_else(|| mismatch(grant.holder(), "a subject", RECORD_HINT))?;
+    let attributes = name::attributes(requested.subject())
+        .ok_or_else(|| mismatch(grant.holder(), "a subject", RECORD_HINT))?;
     for (oid, value) in &attributes {
         let is_known = |(attribute, text): &&(NameAttribute, String)| {
             pki_attribute(*attribute).oid() == *oid && text == value
@@ -68,7 +68,7 @@ pub(super) fn check_first(
             return Err(mismatch(grant.holder(), &format!("'{value}' in its subject"), RECORD_HINT));
         }
     }
-    let asked = csr.subject_alt_names().unwrap_or_default();
+    let asked = requested.subject_alt_names().unwrap_or_default();
     if asked.iter().all(|name| granted.alt_names.iter().any(|known| same_der(known, name))) {
         Ok(())
     } else {
@@ -78,14 +78,14 @@ pub(super) fn check_first(
 
 /// A renewal: subject and subjectAltName are those of the certificate that is renewed (RFC 7030 section 4.2.2).
 pub(super) fn check_renewal(
-    csr: &VerifiedCsr,
+    requested: &Requested,
     holder: &HolderId,
     current: &Certificate,
 ) -> Result<(), Failed<Refusal>> {
-    if !name::same_name(csr.subject(), current.subject()) {
+    if !name::same_name(requested.subject(), current.subject()) {
         return Err(mismatch(holder, "another subject", RENEWAL_HINT));
     }
-    if !name::same_alt_names(csr.subject_alt_names(), current.subject_alt_names()) {
+    if !name::same_alt_names(requested.subject_alt_names(), current.subject_alt_names()) {
         return Err(mismatch(holder, "another subjectAltName, or none", RENEWAL_HINT));
     }
     Ok(())

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 
 pub use ca::IssuingCa;
-pub use caller::{Operator, OperatorRefused, PresentedChain};
+pub use caller::{Operator, OperatorRefused, Peer, PresentedChain};
 pub use enrol::{EnrolRequest, Issued};
 pub use error::{Failed, OpenError};
 pub use init::{InitError, init};

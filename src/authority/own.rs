@@ -147,6 +147,7 @@ impl Authority {
             not_after: signed.not_after,
             key: public.digest(),
             shard: SHARD,
+            source: None,
             certificate: Der(signed.der.clone()),
         };
         let expected =

@@ -14,16 +14,12 @@ use hyper::{Method, Request, Response};
 
 pub use answer::WELL_KNOWN;
 
-use crate::authority::{Authority, PresentedChain};
+use crate::authority::{Authority, Peer};
 use answer::Answer;
 use path::{Operation, Route};
 
-/// Answers one request of a client whose certificates, if any, the TLS handshake has proven.
-pub async fn handle<B>(
-    authority: &Authority,
-    peer: Option<&PresentedChain>,
-    request: Request<B>,
-) -> Response<Full<Bytes>>
+/// Answers one request of a client.
+pub async fn handle<B>(authority: &Authority, peer: &Peer, request: Request<B>) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -34,11 +30,7 @@ where
     answer.into_response(wrapped)
 }
 
-async fn route<B>(
-    authority: &Authority,
-    peer: Option<&PresentedChain>,
-    request: Request<B>,
-) -> Result<Answer, Answer>
+async fn route<B>(authority: &Authority, peer: &Peer, request: Request<B>) -> Result<Answer, Answer>
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::body;
 use super::credentials::Basic;
-use crate::authority::{Authority, EnrolRequest, PresentedChain};
+use crate::authority::{Authority, EnrolRequest, Peer};
 use crate::config::Profile;
 use crate::pki::body::decode_base64;
 use crate::pki::csr::VerifiedCsr;
@@ -23,7 +23,7 @@ pub(super) async fn enroll<B>(
     authority: &Authority,
     profile: &Profile,
     renewal: bool,
-    peer: Option<&PresentedChain>,
+    peer: &Peer,
     request: Request<B>,
 ) -> Result<Answer, Answer>
 where
@@ -31,7 +31,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let basic = Basic::from_headers(request.headers());
-    if peer.is_none() && basic.is_none() {
+    if peer.chain.is_none() && basic.is_none() {
         // A stranger's body is not even read.
         return Err(Answer::unauthenticated(
             "who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic",
@@ -45,8 +45,15 @@ where
         .await
         .map_err(|_| Answer::too_slow())??;
     let csr = VerifiedCsr::from_der(&decode_base64(&bytes)?)?;
-    let credentials = authority.credentials(peer, basic.as_ref().map(Basic::pair));
-    let asked = EnrolRequest { profile, renewal, csr: &csr, credentials: &credentials };
+    let credentials = authority.credentials(peer.chain.as_ref(), basic.as_ref().map(Basic::pair));
+    let asked = EnrolRequest {
+        profile,
+        renewal,
+        requested: csr.requested(),
+        key: csr.public_key(),
+        credentials: &credentials,
+        source: peer.address,
+    };
     // A store that does not answer is our trouble, not the client's. Should the commit go through after all, the same
     // key gets the same certificate (B47).
     let issued =

@@ -1,6 +1,7 @@
 //! The events of the ledger: what happened, who did it. Their JSON is kept for ever, so fields are only ever added.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -130,6 +131,9 @@ pub enum Fact {
         code: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Digest>,
+        /// The address that the request came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<IpAddr>,
     },
     CrlPublished {
         ca: CaName,
@@ -169,6 +173,9 @@ pub struct Issuance {
     pub key: Digest,
     /// The CRL shard named in the certificate.
     pub shard: u32,
+    /// The address that the request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
     pub certificate: Der,
 }
 

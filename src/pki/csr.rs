@@ -2,22 +2,10 @@
 
 use std::fmt;
 
-use const_oid::ObjectIdentifier;
-use const_oid::db::{rfc2985, rfc5280, rfc5912};
-use der::asn1::{ContextSpecific, SetOfVec};
-use der::{Decode, Reader, SliceReader, TagNumber};
-use x509_cert::attr::Attribute;
-use x509_cert::ext::Extension;
-
-use super::key::{KeyRefused, PublicKey, VerifyError, oid_name};
-use super::name::{GeneralName, Name, text};
+use super::key::{KeyRefused, PublicKey, VerifyError};
+pub use super::requested::{LARGEST, Requested};
 use super::signed::SignedParts;
 use crate::ids::Digest;
-
-/// Larger than any request in use, those with post-quantum keys included.
-pub const LARGEST: usize = 64 * 1024;
-/// No request in use has more attributes, or more extensions, than a handful.
-const MOST: usize = 64;
 
 /// Why a request is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,11 +32,8 @@ impl From<der::Error> for CsrError {
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedCsr {
     der: Vec<u8>,
-    subject: Name,
+    requested: Requested,
     public_key: PublicKey,
-    subject_alt_names: Option<Vec<GeneralName>>,
-    extended_key_usages: Vec<ObjectIdentifier>,
-    challenge_password: Option<String>,
 }
 
 impl VerifiedCsr {
@@ -58,26 +43,7 @@ impl VerifiedCsr {
             return Err(malformed(format!("it is longer than {LARGEST} octets")));
         }
         let parts = SignedParts::from_der(der)?;
-        let mut reader = SliceReader::new(parts.message)?;
-        let (subject, spki, attributes) = reader.sequence(|info| {
-            let version = u8::decode(info)?;
-            if version != 0 {
-                return Err(malformed("its version is not v1 (0), the only one there is"));
-            }
-            let subject = Name::decode(info)?;
-            // X.501 section 9.2: a RelativeDistinguishedName is SET SIZE (1..MAX).
-            if subject.iter_rdn().any(|rdn| rdn.is_empty()) {
-                return Err(malformed("its subject has a part without a value"));
-            }
-            let spki = info.tlv_bytes()?;
-            let attributes = ContextSpecific::<SetOfVec<Attribute>>::decode_implicit(info, TagNumber(0))?;
-            Ok((subject, spki, attributes))
-        })?;
-        reader.finish()?;
-        // RFC 2986 section 4.1: the field is not optional, an empty set stands for no attributes.
-        let attributes = attributes.ok_or_else(|| malformed("it has no attributes field"))?;
-        let asked = Asked::read(attributes.value.as_slice())?;
-
+        let (requested, spki) = Requested::from_info(parts.message)?;
         let public_key = PublicKey::from_spki_der(spki)?;
         parts.verify(&public_key).map_err(|error| match error {
             VerifyError::BadSignature => CsrError::BadSignature,
@@ -85,14 +51,7 @@ impl VerifiedCsr {
                 CsrError::UnsupportedAlgorithm(unsupported.to_string())
             }
         })?;
-        Ok(Self {
-            der: der.to_vec(),
-            subject,
-            public_key,
-            subject_alt_names: asked.subject_alt_names,
-            extended_key_usages: asked.extended_key_usages,
-            challenge_password: asked.challenge_password,
-        })
+        Ok(Self { der: der.to_vec(), requested, public_key })
     }
 
     pub fn der(&self) -> &[u8] {
@@ -104,122 +63,27 @@ impl VerifiedCsr {
         Digest::of(&self.der)
     }
 
-    pub fn subject(&self) -> &Name {
-        &self.subject
+    /// What it asks for.
+    pub fn requested(&self) -> &Requested {
+        &self.requested
     }
 
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
-
-    /// The names asked for in a subjectAltName extension; never an empty list.
-    pub fn subject_alt_names(&self) -> Option<&[GeneralName]> {
-        self.subject_alt_names.as_deref()
-    }
-
-    /// The purposes asked for; empty when the extension is absent.
-    pub fn extended_key_usages(&self) -> &[ObjectIdentifier] {
-        &self.extended_key_usages
-    }
-
-    /// A shared secret, or the tie to the TLS session (RFC 7030 section 3.5).
-    pub fn challenge_password(&self) -> Option<&str> {
-        self.challenge_password.as_deref()
-    }
 }
 
-/// Without the challenge password, which may be a secret.
 impl fmt::Debug for VerifiedCsr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedCsr")
             .field("digest", &self.digest())
-            .field("subject", &self.subject.to_string())
+            .field("requested", &self.requested)
             .field("public_key", &self.public_key.kind())
             .finish_non_exhaustive()
     }
 }
 
-/// What the attributes ask for. Whatever is not read here cannot reach a certificate.
-#[derive(Default)]
-struct Asked {
-    subject_alt_names: Option<Vec<GeneralName>>,
-    extended_key_usages: Vec<ObjectIdentifier>,
-    challenge_password: Option<String>,
-}
-
-impl Asked {
-    fn read(attributes: &[Attribute]) -> Result<Self, CsrError> {
-        if attributes.len() > MOST {
-            return Err(malformed(format!("it has more than {MOST} attributes")));
-        }
-        let mut asked = Self::default();
-        for (at, attribute) in attributes.iter().enumerate() {
-            // RFC 2986 section 4.1: SET SIZE(1..MAX).
-            if attribute.values.is_empty() {
-                return Err(malformed(format!("the attribute {} has no value", oid_name(&attribute.oid))));
-            }
-            if attributes[..at].iter().any(|earlier| earlier.oid == attribute.oid) {
-                return Err(malformed(format!("the attribute {} appears twice", oid_name(&attribute.oid))));
-            }
-            match attribute.oid {
-                rfc5912::ID_EXTENSION_REQ => {
-                    asked.read_extensions(&single(attribute)?.decode_as::<Vec<Extension>>()?)?;
-                }
-                rfc2985::PKCS_9_AT_CHALLENGE_PASSWORD => {
-                    let password = text(single(attribute)?)
-                        .ok_or_else(|| malformed("its challenge password is not a string of characters"))?;
-                    asked.challenge_password = Some(password);
-                }
-                // RFC 2986 section 4.1 lets anything be added, and nothing unknown is acted on.
-                _ => {}
-            }
-        }
-        Ok(asked)
-    }
-
-    fn read_extensions(&mut self, extensions: &[Extension]) -> Result<(), CsrError> {
-        // RFC 5280 section 4.1.2.9: SEQUENCE SIZE (1..MAX).
-        if extensions.is_empty() {
-            return Err(malformed("its list of requested extensions is empty"));
-        }
-        if extensions.len() > MOST {
-            return Err(malformed(format!("it asks for more than {MOST} extensions")));
-        }
-        for (at, extension) in extensions.iter().enumerate() {
-            let (kind, value) = (extension.extn_id, extension.extn_value.as_bytes());
-            if extensions[..at].iter().any(|earlier| earlier.extn_id == kind) {
-                return Err(malformed(format!("the extension {} appears twice", oid_name(&kind))));
-            }
-            match kind {
-                rfc5280::ID_CE_SUBJECT_ALT_NAME => {
-                    let names = Vec::<GeneralName>::from_der(value)?;
-                    if names.is_empty() {
-                        return Err(malformed("its subjectAltName is empty"));
-                    }
-                    self.subject_alt_names = Some(names);
-                }
-                rfc5280::ID_CE_EXT_KEY_USAGE => {
-                    self.extended_key_usages = Vec::from_der(value)?;
-                    if self.extended_key_usages.is_empty() {
-                        return Err(malformed("its extKeyUsage is empty"));
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Both attributes read here are SINGLE VALUE (RFC 2985 section 5.4).
-fn single(attribute: &Attribute) -> Result<&der::asn1::Any, CsrError> {
-    match attribute.values.as_slice() {
-        [value] => Ok(value),
-        _ => Err(malformed(format!("the attribute {} has more than one value", oid_name(&attribute.oid)))),
-    }
-}
-
-fn malformed(reason: impl Into<String>) -> CsrError {
+pub(super) fn malformed(reason: impl Into<String>) -> CsrError {
     CsrError::Malformed(reason.into())
 }
 
@@ -261,11 +125,11 @@ mod tests {
             let csr = params.serialize_request(&key).unwrap();
             let csr = VerifiedCsr::from_der(csr.der()).unwrap();
             assert_eq!(
-                csr.subject_alt_names().unwrap(),
+                csr.requested().subject_alt_names().unwrap(),
                 [dns("pump-1.example.test").unwrap(), ip("192.0.2.7").unwrap()]
             );
             assert_eq!(
-                csr.extended_key_usages().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                csr.requested().extended_key_usages().iter().map(ToString::to_string).collect::<Vec<_>>(),
                 ["1.3.6.1.5.5.7.3.2"]
             );
             assert_eq!(csr.public_key().key_bits(), key.public_key_raw());
@@ -280,10 +144,10 @@ mod tests {
         raw.attributes =
             vec![attribute(CHALLENGE, &[b"\x13\x06secret".to_vec()]), attribute("1.2.3.4", &[vec![5, 0]])];
         let csr = VerifiedCsr::from_der(&raw.sign(&key)).unwrap();
-        assert_eq!(csr.challenge_password(), Some("secret"));
-        assert_eq!(csr.subject_alt_names(), None);
-        assert!(csr.extended_key_usages().is_empty());
-        assert_eq!(csr.subject().to_string(), "CN=pump-1");
+        assert_eq!(csr.requested().challenge_password(), Some("secret"));
+        assert_eq!(csr.requested().subject_alt_names(), None);
+        assert!(csr.requested().extended_key_usages().is_empty());
+        assert_eq!(csr.requested().subject().to_string(), "CN=pump-1");
         assert!(!format!("{csr:?}").contains("secret"));
     }
 
@@ -298,7 +162,10 @@ mod tests {
             }
         });
         raw.attributes = vec![extension_request(&[raw_extension(SAN, &names)])];
-        assert_eq!(VerifiedCsr::from_der(&raw.sign(&key)).unwrap().subject_alt_names().unwrap().len(), 100);
+        assert_eq!(
+            VerifiedCsr::from_der(&raw.sign(&key)).unwrap().requested().subject_alt_names().unwrap().len(),
+            100
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod ocsp;
 pub mod path;
 pub mod pem;
 mod read;
+mod requested;
 mod signed;
 mod tlv;
 

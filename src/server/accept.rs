@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
-use crate::authority::{Authority, PresentedChain};
+use crate::authority::{Authority, Peer, PresentedChain};
 use crate::telemetry::Metrics;
 
 /// After an accept that failed for want of files or memory, a short rest lets some be freed.
@@ -89,19 +90,13 @@ pub(super) async fn handshake(
     shared: &Shared,
     acceptor: &TlsAcceptor,
     stream: TcpStream,
-) -> Option<(TlsStream<TcpStream>, Option<PresentedChain>)> {
+) -> Option<(TlsStream<TcpStream>, Peer)> {
     let limit = shared.authority.config().server().limits().handshake_timeout;
     let from = stream.peer_addr().ok();
     let failed = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            // The handshake is complete: the peer has signed it with the key of its first certificate, or is the
-            // one who did so when the session that is resumed began.
-            let chain = stream.get_ref().1.peer_certificates().map(|chain| {
-                PresentedChain::proven_by_handshake(
-                    chain.iter().map(|certificate| certificate.to_vec()).collect(),
-                )
-            });
-            return Some((stream, chain));
+            let peer = peer_of(stream.get_ref().1, from);
+            return Some((stream, peer));
         }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "took too long".to_owned(),
@@ -109,4 +104,13 @@ pub(super) async fn handshake(
     shared.metrics.tls_failed();
     tracing::debug!(?from, failed, "TLS handshake failed");
     None
+}
+
+/// To be called when the handshake is complete: the peer has signed it with the key of its first certificate, or is the
+/// one who did so when the session that is resumed began.
+fn peer_of(connection: &ServerConnection, address: Option<SocketAddr>) -> Peer {
+    let chain = connection.peer_certificates().map(|chain| {
+        PresentedChain::proven_by_handshake(chain.iter().map(|certificate| certificate.to_vec()).collect())
+    });
+    Peer { chain, address: address.map(|address| address.ip()), exporter: None }
 }

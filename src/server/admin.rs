@@ -26,8 +26,8 @@ pub(super) async fn run_tls(context: Context, listener: TcpListener, tls: Arc<Se
     accept(context, listener, move |shared, watcher, stream| {
         let (acceptor, router) = (acceptor.clone(), router.clone());
         async move {
-            if let Some((stream, chain)) = handshake(&shared, &acceptor, stream).await {
-                serve(&shared, watcher, router, stream, AdminPeer::Tls(chain)).await;
+            if let Some((stream, peer)) = handshake(&shared, &acceptor, stream).await {
+                serve(&shared, watcher, router, stream, AdminPeer::Tls(peer.chain)).await;
             }
         }
     })

@@ -28,7 +28,7 @@ pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<Server
 async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: TcpStream) {
     let Some((stream, peer)) = handshake(&shared, &acceptor, stream).await else { return };
     let limits = shared.authority.config().server().limits();
-    let peer = peer.as_ref();
+    let peer = &peer;
     let (authority, metrics) = (&shared.authority, &shared.metrics);
     let service = service_fn(|request| async move {
         let response = est::handle(authority, peer, request).await;

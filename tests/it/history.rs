@@ -330,7 +330,14 @@ impl History {
     ) {
         let csr = VerifiedCsr::from_der(request).unwrap();
         let rules = self.config.profiles().get(profile).unwrap();
-        let request = EnrolRequest { profile: rules, renewal, csr: &csr, credentials };
+        let request = EnrolRequest {
+            profile: rules,
+            renewal,
+            requested: csr.requested(),
+            key: csr.public_key(),
+            credentials,
+            source: None,
+        };
         match self.authority.enrol(request).await {
             Ok(issued) => {
                 let certificate = Certificate::from_der(issued.certificate()).unwrap();

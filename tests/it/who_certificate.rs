@@ -179,7 +179,14 @@ async fn a_forged_copy_is_not_what_was_issued() {
     let csr = VerifiedCsr::from_der(&request(&key())).unwrap();
     for (label, renewal) in [("ldev", false), ("tls", false), ("idev", false), ("idev", true)] {
         let profile = house.authority.profile_of_label(Some(label)).unwrap();
-        let request = EnrolRequest { profile, renewal, csr: &csr, credentials: &credentials };
+        let request = EnrolRequest {
+            profile,
+            renewal,
+            requested: csr.requested(),
+            key: csr.public_key(),
+            credentials: &credentials,
+            source: None,
+        };
         let refused = house.authority.enrol(request).await.unwrap_err();
         assert_eq!(refused, Failed::Refused(Refusal::UnknownCertificate), "{label}");
     }

@@ -1,0 +1,180 @@
+//! Decides an enrolment or a renewal: who asks, whether the stage allows it, and what will be granted.
+
+mod gate;
+mod key;
+mod prove;
+
+use super::event::Proof;
+use super::names::{Holder, RecordIncomplete, RenderedAltName};
+pub use super::refusal::{CertificateState, Class, Refusal, TokenState};
+use super::rows;
+use crate::clock::Timestamp;
+use crate::config::{Config, HolderKind, NameAttribute, Profile};
+use crate::ids::{Digest, EventNumber, HolderId, MakerName, Serial, StageName};
+use crate::store::{StoreError, View};
+
+/// What is asked for, and by what right.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    pub profile: &'a Profile,
+    /// simplereenroll, not simpleenroll.
+    pub renewal: bool,
+    /// SHA-256 of the requested subject public key info.
+    pub key: Digest,
+    pub credentials: &'a Credentials,
+}
+
+/// What the client showed. The certificate was proven in the TLS handshake; the token is only a claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    pub certificate: Option<ClientCertificate>,
+    pub token: Option<PresentedToken>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// Names one of our CAs as its issuer.
+    Own { serial: Option<Serial>, fingerprint: Digest },
+    /// Chains to the anchor of this maker.
+    Maker {
+        maker: MakerName,
+        subject_serial: Option<String>,
+        fingerprint: Digest,
+        not_before: Timestamp,
+        not_after: Timestamp,
+        /// SHA-256 of its subject public key info.
+        key: Digest,
+    },
+}
+
+/// HTTP Basic: the user is the device id (or empty), the password the token, of which only the digest is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentedToken {
+    pub user: String,
+    pub token: Digest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Issue(Box<Grant>),
+    /// This key already has a good certificate of this profile: the answer was lost, give it again.
+    Repeat(Serial),
+}
+
+/// Leave to issue one certificate. Only [`decide`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    holder: HolderId,
+    model: Option<String>,
+    stage: Option<(StageName, EventNumber)>,
+    owner: Option<String>,
+    proof: Proof,
+    replaces: Option<Serial>,
+    subject: Vec<(NameAttribute, String)>,
+    alt_names: Vec<RenderedAltName>,
+    also_known_as: Vec<(NameAttribute, String)>,
+}
+
+impl Grant {
+    pub fn holder(&self) -> &HolderId {
+        &self.holder
+    }
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+    pub fn stage(&self) -> Option<&(StageName, EventNumber)> {
+        self.stage.as_ref()
+    }
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+    pub fn proof(&self) -> &Proof {
+        &self.proof
+    }
+    pub fn replaces(&self) -> Option<Serial> {
+        self.replaces
+    }
+    pub fn subject(&self) -> &[(NameAttribute, String)] {
+        &self.subject
+    }
+    pub fn alt_names(&self) -> &[RenderedAltName] {
+        &self.alt_names
+    }
+    /// Names that a first request may carry besides the granted ones.
+    pub fn also_known_as(&self) -> &[(NameAttribute, String)] {
+        &self.also_known_as
+    }
+}
+
+/// A refusal, or a store that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnrolError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RecordIncomplete> for EnrolError {
+    fn from(incomplete: RecordIncomplete) -> Self {
+        Self::Refused(incomplete.into())
+    }
+}
+
+/// Decides on what `view` shows at `now`.
+pub fn decide(
+    view: &dyn View,
+    config: &Config,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<Decision, EnrolError> {
+    let proven = prove::prove(view, config, ask, now)?;
+    let profile = ask.profile;
+    let holder = load(view, &proven.holder)?;
+    if !fits(&holder, profile.holder()) {
+        return Err(
+            Refusal::WrongHolderKind { holder: proven.holder, profile: profile.name().clone() }.into()
+        );
+    }
+    if let Holder::Device(device) = &holder {
+        gate::check(view, config, ask, device, &proven.proof, now)?;
+    }
+    if let Some(serial) = key::check(view, ask, &proven, now)? {
+        return Ok(Decision::Repeat(serial));
+    }
+    Ok(Decision::Issue(Box::new(Grant {
+        holder: proven.holder,
+        model: holder.model().map(str::to_owned),
+        stage: match &holder {
+            Holder::Device(device) => Some((device.stage.clone(), device.stage_since.event)),
+            Holder::Identity(_) => None,
+        },
+        owner: match &holder {
+            Holder::Device(device) => device.owner.clone(),
+            Holder::Identity(identity) => Some(identity.owner.clone()),
+        },
+        proof: proven.proof,
+        replaces: proven.renews.map(|row| row.serial),
+        subject: holder.subject(profile)?,
+        alt_names: holder.alt_names(profile)?,
+        also_known_as: holder.also_known_as(),
+    })))
+}
+
+fn load(view: &dyn View, id: &HolderId) -> Result<Holder, EnrolError> {
+    if let Some(device) = rows::device(view, id)? {
+        return Ok(Holder::Device(device));
+    }
+    match rows::identity(view, id)? {
+        Some(identity) => Ok(Holder::Identity(identity)),
+        None => Err(Refusal::UnknownDevice.into()),
+    }
+}
+
+fn fits(holder: &Holder, kind: &HolderKind) -> bool {
+    match (holder, kind) {
+        (Holder::Device(_), HolderKind::Device) => true,
+        (Holder::Identity(identity), HolderKind::Identity(kind)) => identity.kind == *kind,
+        _ => false,
+    }
+}
