@@ -57,6 +57,7 @@ pub(super) fn check_first(
     grant: &Grant,
     granted: &GrantedNames,
 ) -> Result<(), Failed<Refusal>> {
+    refuse_change(requested, grant.holder(), RECORD_HINT)?;
     let known: Vec<_> = grant.subject().iter().chain(grant.also_known_as()).collect();
     let attributes = name::attributes(requested.subject())
         .ok_or_else(|| mismatch(grant.holder(), "a subject", RECORD_HINT))?;
@@ -82,11 +83,25 @@ pub(super) fn check_renewal(
     holder: &HolderId,
     current: &Certificate,
 ) -> Result<(), Failed<Refusal>> {
+    refuse_change(requested, holder, RENEWAL_HINT)?;
     if !name::same_name(requested.subject(), current.subject()) {
         return Err(mismatch(holder, "another subject", RENEWAL_HINT));
     }
     if !name::same_alt_names(requested.subject_alt_names(), current.subject_alt_names()) {
         return Err(mismatch(holder, "another subjectAltName, or none", RENEWAL_HINT));
+    }
+    Ok(())
+}
+
+/// Names come from the record, so nobody may choose others. To leave the wish aside would give a certificate with
+/// other names than were asked for.
+fn refuse_change(
+    requested: &Requested,
+    holder: &HolderId,
+    hint: &'static str,
+) -> Result<(), Failed<Refusal>> {
+    if requested.asks_to_change_its_subject() {
+        return Err(mismatch(holder, "the attribute ChangeSubjectName", hint));
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ use super::signed::SignedParts;
 pub const LARGEST: usize = 64 * 1024;
 /// No request in use has more attributes, or more extensions, than a handful.
 const MOST: usize = 64;
+/// id-cmc-changeSubjectName.
+const CHANGE_SUBJECT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.7.36");
 
 /// The wishes of a request. Whatever is not read here cannot reach a certificate.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,6 +89,11 @@ impl Requested {
     /// The purposes asked for; empty when the extension is absent.
     pub fn extended_key_usages(&self) -> &[ObjectIdentifier] {
         &self.extended_key_usages
+    }
+
+    /// Does it ask for names of its own choice beside those in its fields (RFC 6402 section 2.8, RFC 7030 section 4.2.1)?
+    pub fn asks_to_change_its_subject(&self) -> bool {
+        self.attributes.iter().any(|attribute| attribute.oid == CHANGE_SUBJECT_NAME)
     }
 
     /// A shared secret, or the tie to the TLS session (RFC 7030 section 3.5).

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vitae::pki::certificate::Certificate;
 
 use crate::support::House;
-use crate::support::csr::{CN, Csr, SERIAL_NUMBER, eku, key, request, san};
+use crate::support::csr::{CN, Csr, SERIAL_NUMBER, attribute, eku, key, request, san};
 use crate::support::der::{extension, int, name, octets, oid, seq, set, tlv, utf8};
 use crate::support::wire::{Ask, Card, Reply};
 
@@ -193,4 +193,27 @@ async fn a_record_that_no_certificate_can_say_is_refused() {
         assert!(reply.text().contains("cannot be written"), "{}", reply.text());
         assert!(house.certificates_of(&id).is_empty());
     }
+}
+
+/// E37: names of the client's own choice are refused, not overlooked: it would get others than it asked for.
+#[tokio::test]
+async fn a_request_to_change_the_subject_is_refused() {
+    let house = House::open().await;
+    let (id, card) = house.working("BR000001").await;
+    // ChangeSubjectName ::= SEQUENCE { subject Name OPTIONAL, subjectAlt GeneralNames OPTIONAL } (RFC 6402).
+    let change = |names: &[(&str, &str)]| attribute("1.3.6.1.5.5.7.7.36", &[seq(&[&name(names)])]);
+    let asking = |mut csr: Csr, names: &[(&str, &str)]| {
+        csr.attributes.push(change(names));
+        csr
+    };
+    for names in [&[(CN, "BR000002")][..], &[(CN, "BR000001")], &[]] {
+        let fresh = key();
+        let renewal = asking(Csr::of(&fresh).repeating(&card.certificate()), names).sign(&fresh);
+        let reply = house.ask(Some(&card), &Ask::est("simplereenroll", &renewal)).await;
+        assert_eq!(reply.status, 403, "{names:?}: {}", reply.text());
+        assert!(reply.text().contains("ChangeSubjectName"), "{}", reply.text());
+        let reply = enroll(&house, |csr| asking(csr, names)).await;
+        assert_eq!(reply.status, 403, "{names:?}: {}", reply.text());
+    }
+    assert_eq!(house.certificates_of(&id).len(), 1);
 }
