@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod cms;
 pub mod crl;
 pub mod csr;
+pub mod csr_attributes;
 pub mod extensions;
 pub mod key;
 pub mod lint;

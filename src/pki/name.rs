@@ -111,7 +111,7 @@ fn check_value(attribute: NameAttribute, value: &str) -> Result<(), NameError> {
 }
 
 /// X.680 section 41.4.
-fn is_printable(character: char) -> bool {
+pub(super) fn is_printable(character: char) -> bool {
     character.is_ascii_alphanumeric() || " '()+,-./:=?".contains(character)
 }
 
