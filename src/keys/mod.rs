@@ -1,6 +1,8 @@
-//! Private keys and what can be done with them: sign. Nothing here knows what it signs for.
+//! Private keys and what can be done with them: sign; and what needs randomness of the library's own. Nothing here knows
+//! what it is for.
 
 pub mod software;
+pub mod transport;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,4 +39,6 @@ pub enum KeyError {
     Unwritable { path: String, reason: String },
     #[error("the key cannot sign: {0}")]
     Sign(String),
+    #[error("nothing can be encrypted with the public key: {0}")]
+    Encrypt(&'static str),
 }

@@ -2,7 +2,8 @@
 //!
 //! What enters is untrusted: every parser here is strict DER, bounded in size, and answers with an error that is safe
 //! to show to the client that sent the bytes. What leaves is built in two steps, so that this floor never sees
-//! a private key: a template gives the bytes to be signed, and those bytes with a signature give the finished object.
+//! a private key of ours: a template gives the bytes to be signed, and those bytes with a signature give the finished
+//! object. The one private key that passes through here is a device's, on its way into an [`envelope`].
 //! [`lint`] judges the finished object and shares no code with what built it.
 
 pub mod body;
@@ -11,6 +12,7 @@ pub mod cms;
 pub mod crl;
 pub mod csr;
 pub mod csr_attributes;
+pub mod envelope;
 pub mod extensions;
 pub mod key;
 pub mod lint;

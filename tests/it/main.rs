@@ -9,6 +9,7 @@ mod csr_refused;
 mod est_encoding;
 mod est_transport;
 mod guards;
+mod key_envelope;
 mod keys;
 mod moves;
 mod ocsp_answers;
