@@ -16,6 +16,7 @@ pub mod envelope;
 pub mod extensions;
 pub mod key;
 pub mod lint;
+pub mod multipart;
 pub mod name;
 pub mod ocsp;
 pub mod path;
