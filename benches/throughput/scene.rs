@@ -18,6 +18,7 @@ use vitae::agent::{DeviceKey, Identity, Trust};
 use vitae::authority::{self, Authority, EnrolRequest};
 use vitae::clock::{SystemClock, SystemRandom};
 use vitae::config::Config;
+use vitae::fleet::enrol::Bindings;
 use vitae::fleet::movement::Details;
 use vitae::fleet::register::{NewDevice, device_id};
 use vitae::ids::ProfileName;
@@ -146,6 +147,7 @@ async fn live(authority: &Authority, trust: &Trust, address: SocketAddr, number:
         requested: csr.requested(),
         key: csr.public_key(),
         credentials: &credentials,
+        bindings: &Bindings::default(),
         source: None,
     };
     let birth = authority.enrol(asked).await?;

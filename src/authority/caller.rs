@@ -7,7 +7,7 @@ use super::error::Failed;
 use super::own::ADMIN;
 use crate::config::{HolderKind, Role};
 use crate::fleet::Actor;
-use crate::fleet::enrol::{ClientCertificate, Credentials, PresentedToken};
+use crate::fleet::enrol::{Bindings, ClientCertificate, Credentials, PresentedToken};
 use crate::fleet::rows::{self, Status};
 use crate::ids::{Digest, RoleName, Serial};
 use crate::pki::certificate::Certificate;
@@ -40,9 +40,8 @@ pub struct Peer {
     /// What it has proven to be in the handshake.
     pub chain: Option<PresentedChain>,
     pub address: Option<IpAddr>,
-    /// The tls-exporter value of the connection (RFC 9266). `None`: it has none that could be relied on, as under TLS 1.2
-    /// without extended master secret.
-    pub exporter: Option<[u8; 32]>,
+    /// What a request must name to belong to this connection.
+    pub bindings: Bindings,
 }
 
 /// A person or program that may use the admin door.

@@ -12,7 +12,7 @@ use super::query::entry_at;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, SubjectKey};
-use crate::fleet::enrol::{self, Ask, Credentials, Decision, EnrolError, Grant, Refusal};
+use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::{Actor, Der, Fact, Issuance};
 use crate::ids::{EventNumber, HolderId, Serial};
@@ -34,6 +34,8 @@ pub struct EnrolRequest<'a> {
     /// The key to certify; whoever asks has shown to hold it, or the authority has made it.
     pub key: &'a PublicKey,
     pub credentials: &'a Credentials,
+    /// Of the connection that the request came on; its challengePassword is held against them.
+    pub bindings: &'a Bindings,
     /// The address that the request came from, for the record.
     pub source: Option<IpAddr>,
 }
@@ -105,6 +107,8 @@ impl Authority {
             renewal: request.renewal,
             key: request.key.digest(),
             credentials: request.credentials,
+            challenge: request.requested.challenge_password(),
+            bindings: request.bindings,
         };
         let decision = enrol::decide(&view, &self.config, &ask, now).map_err(|error| match error {
             EnrolError::Refused(refusal) => Failed::Refused(refusal),

@@ -52,6 +52,7 @@ where
         requested: csr.requested(),
         key: csr.public_key(),
         credentials: &credentials,
+        bindings: &peer.bindings,
         source: peer.address,
     };
     // A store that does not answer is our trouble, not the client's. Should the commit go through after all, the same

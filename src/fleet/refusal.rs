@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::enrol::Unbound;
 use super::names::RecordIncomplete;
 use crate::clock::Timestamp;
 use crate::ids::{Digest, HolderId, MakerName, ProfileName, StageName};
@@ -62,6 +63,8 @@ pub enum Refusal {
     UsageNotGiven { holder: HolderId, profile: ProfileName },
     #[error("profile {profile} does not take a {given} key: it takes {accepted}")]
     KeyKind { holder: HolderId, profile: ProfileName, given: String, accepted: String },
+    #[error("{reason}{}", if *.may_leave_out { "; or leave it out" } else { "" })]
+    Unbound { holder: HolderId, reason: Unbound, may_leave_out: bool },
 }
 
 /// What kind of answer a refusal is.
@@ -86,7 +89,7 @@ impl Refusal {
             Self::KeyOfAnother { .. } | Self::KeyOfOtherPurpose { .. } | Self::KeySpent { .. } => {
                 Class::Conflict
             }
-            Self::KeyKind { .. } => Class::Invalid,
+            Self::KeyKind { .. } | Self::Unbound { .. } => Class::Invalid,
             _ => Class::Forbidden,
         }
     }
@@ -118,6 +121,7 @@ impl Refusal {
             Self::NameMismatch { .. } => "name-mismatch",
             Self::UsageNotGiven { .. } => "usage-not-given",
             Self::KeyKind { .. } => "key-kind",
+            Self::Unbound { .. } => "channel-binding",
         }
     }
 
@@ -139,7 +143,8 @@ impl Refusal {
             | Self::Unnameable { holder, .. }
             | Self::NameMismatch { holder, .. }
             | Self::UsageNotGiven { holder, .. }
-            | Self::KeyKind { holder, .. } => Some(holder),
+            | Self::KeyKind { holder, .. }
+            | Self::Unbound { holder, .. } => Some(holder),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 //! object. The one private key that passes through here is a device's, on its way into an [`envelope`].
 //! [`lint`] judges the finished object and shares no code with what built it.
 
+pub mod binding;
 pub mod body;
 pub mod certificate;
 pub mod cms;

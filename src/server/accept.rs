@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -14,6 +15,7 @@ use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
 use crate::authority::{Authority, Peer, PresentedChain};
+use crate::fleet::enrol::Bindings;
 use crate::telemetry::Metrics;
 
 /// After an accept that failed for want of files or memory, a short rest lets some be freed.
@@ -86,13 +88,16 @@ pub(super) async fn rest_after(error: &io::Error) {
 }
 
 /// The handshake, under its time limit. `None`: the peer was not let in.
-pub(super) async fn handshake(
+pub(super) async fn handshake<S>(
     shared: &Shared,
     acceptor: &TlsAcceptor,
-    stream: TcpStream,
-) -> Option<(TlsStream<TcpStream>, Peer)> {
+    stream: S,
+    from: Option<SocketAddr>,
+) -> Option<(TlsStream<S>, Peer)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let limit = shared.authority.config().server().limits().handshake_timeout;
-    let from = stream.peer_addr().ok();
     let failed = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let peer = peer_of(stream.get_ref().1, from);
@@ -112,5 +117,5 @@ fn peer_of(connection: &ServerConnection, address: Option<SocketAddr>) -> Peer {
     let chain = connection.peer_certificates().map(|chain| {
         PresentedChain::proven_by_handshake(chain.iter().map(|certificate| certificate.to_vec()).collect())
     });
-    Peer { chain, address: address.map(|address| address.ip()), exporter: None }
+    Peer { chain, address: address.map(|address| address.ip()), bindings: Bindings::default() }
 }

@@ -26,7 +26,8 @@ pub(super) async fn run_tls(context: Context, listener: TcpListener, tls: Arc<Se
     accept(context, listener, move |shared, watcher, stream| {
         let (acceptor, router) = (acceptor.clone(), router.clone());
         async move {
-            if let Some((stream, peer)) = handshake(&shared, &acceptor, stream).await {
+            let from = stream.peer_addr().ok();
+            if let Some((stream, peer)) = handshake(&shared, &acceptor, stream, from).await {
                 serve(&shared, watcher, router, stream, AdminPeer::Tls(peer.chain)).await;
             }
         }

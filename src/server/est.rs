@@ -9,24 +9,24 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::accept::{Context, LONGEST_HEAD, Shared, accept, handshake};
+use super::accept::{Context, LONGEST_HEAD, Shared, accept};
+use super::bindings;
 use super::challenge::Challenge;
 use super::patient::Patient;
 use crate::est;
 
 pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
-    let acceptor = TlsAcceptor::from(tls);
     accept(context, listener, move |shared, watcher, stream| {
-        serve(shared, watcher, acceptor.clone(), stream)
+        serve(shared, watcher, Arc::clone(&tls), stream)
     })
     .await;
 }
 
-async fn serve(shared: Shared, watcher: Watcher, acceptor: TlsAcceptor, stream: TcpStream) {
-    let Some((stream, peer)) = handshake(&shared, &acceptor, stream).await else { return };
+async fn serve(shared: Shared, watcher: Watcher, tls: Arc<ServerConfig>, stream: TcpStream) {
+    let from = stream.peer_addr().ok();
+    let Some((stream, peer)) = bindings::accept(&shared, &tls, stream, from).await else { return };
     let limits = shared.authority.config().server().limits();
     let peer = &peer;
     let (authority, metrics) = (&shared.authority, &shared.metrics);

@@ -2,9 +2,11 @@
 
 mod accept;
 mod admin;
+mod bindings;
 mod challenge;
 mod est;
 mod listeners;
+mod overheard;
 mod patient;
 mod status;
 mod tls;

@@ -12,7 +12,7 @@ use vitae::authority::{
 };
 use vitae::clock::{Clock, ManualClock, SystemRandom, Timestamp};
 use vitae::config::{Cell, Config};
-use vitae::fleet::enrol::Credentials;
+use vitae::fleet::enrol::{Bindings, Credentials};
 use vitae::fleet::movement::Details;
 use vitae::fleet::register::{NewDevice, NewIdentity};
 use vitae::ids::{CaName, HolderId, ProfileName, Reason, StageName};
@@ -336,6 +336,7 @@ impl History {
             requested: csr.requested(),
             key: csr.public_key(),
             credentials,
+            bindings: &Bindings::default(),
             source: None,
         };
         match self.authority.enrol(request).await {

@@ -4,7 +4,7 @@ use rcgen::DnType;
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 use vitae::authority::{EnrolRequest, Failed, PresentedChain};
-use vitae::fleet::enrol::{ClientCertificate, Refusal};
+use vitae::fleet::enrol::{Bindings, ClientCertificate, Refusal};
 use vitae::ids::Reason;
 use vitae::pki::csr::VerifiedCsr;
 
@@ -185,6 +185,7 @@ async fn a_forged_copy_is_not_what_was_issued() {
             requested: csr.requested(),
             key: csr.public_key(),
             credentials: &credentials,
+            bindings: &Bindings::default(),
             source: None,
         };
         let refused = house.authority.enrol(request).await.unwrap_err();

@@ -1,8 +1,11 @@
 //! Decides an enrolment or a renewal: who asks, whether the stage allows it, and what will be granted.
 
+mod binding;
 mod gate;
 mod key;
 mod prove;
+
+pub use binding::{Bindings, Unbound};
 
 use super::event::Proof;
 use super::names::{Holder, RecordIncomplete, RenderedAltName};
@@ -22,6 +25,10 @@ pub struct Ask<'a> {
     /// SHA-256 of the requested subject public key info.
     pub key: Digest,
     pub credentials: &'a Credentials,
+    /// The challengePassword of the request.
+    pub challenge: Option<&'a str>,
+    /// What it is held against.
+    pub bindings: &'a Bindings,
 }
 
 /// What the client showed. The certificate was proven in the TLS handshake; the token is only a claim.
@@ -129,6 +136,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<Decision, EnrolError> {
     let proven = prove::prove(view, config, ask, now)?;
+    binding::check_of(ask, &proven.holder, false)?;
     let profile = ask.profile;
     let holder = load(view, &proven.holder)?;
     if !fits(&holder, profile.holder()) {
