@@ -9,14 +9,15 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::http::{Client, HttpError};
 use super::trust::{Identity, Trust, TrustError};
+use crate::pki::binding::{EXPORTER_LABEL, EXPORTER_LENGTH, challenge};
 use crate::pki::{body, cms};
 
 /// Why the device has no new certificate.
@@ -65,7 +66,8 @@ impl EstClient {
         let stream =
             TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(unreachable)?;
         let host = format!("{}:{}", self.name, self.address.port());
-        Ok(Connection { http: Client::new(stream).await?, host })
+        let binding = binding(stream.get_ref().1);
+        Ok(Connection { http: Client::new(stream).await?, host, binding })
     }
 }
 
@@ -73,9 +75,25 @@ impl EstClient {
 pub struct Connection {
     http: Client,
     host: String,
+    binding: Option<String>,
+}
+
+/// The tls-exporter value (RFC 9266). Before TLS 1.3 it needs the extended master secret, and rustls does not say whether
+/// that was agreed on.
+fn binding(connection: &ClientConnection) -> Option<String> {
+    if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    let value = connection.export_keying_material([0; EXPORTER_LENGTH], EXPORTER_LABEL, Some(b"")).ok()?;
+    Some(challenge(&value))
 }
 
 impl Connection {
+    /// What ties a request to this connection, as its challengePassword; `None` when nothing does.
+    pub(super) fn binding(&self) -> Option<&str> {
+        self.binding.as_deref()
+    }
+
     /// DER of the CA certificates.
     pub async fn cacerts(&mut self, label: Option<&str>) -> Result<Vec<Vec<u8>>, AgentError> {
         self.exchange(Method::GET, label, "cacerts", None, None).await

@@ -42,7 +42,7 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
     };
     let key = home.next_key()?;
     let mut connection = client(&enrol.server, identity.as_ref())?.connect().await?;
-    let request = key.request(enrol.serial.as_deref())?;
+    let request = key.request_on(&connection, enrol.serial.as_deref())?;
     let certificate = connection.enroll(enrol.server.label.as_deref(), &request, token).await?;
     home.take_into_use(&key, &certificate)?;
     said(&home, &Certificate::from_der(&certificate)?)
@@ -55,8 +55,8 @@ async fn renew(server: &AgentServer) -> Result<Certificate, Failure> {
     })?;
     let key = home.next_key()?;
     let mut connection = client(server, Some(&current.identity))?.connect().await?;
-    let certificate =
-        connection.reenroll(server.label.as_deref(), &key.renewal(&current.certificate)?).await?;
+    let request = key.renewal_on(&connection, &current.certificate)?;
+    let certificate = connection.reenroll(server.label.as_deref(), &request).await?;
     home.take_into_use(&key, &certificate)?;
     let certificate = Certificate::from_der(&certificate)?;
     said(&home, &certificate)?;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod admin_api;
+mod binding;
 mod cacerts;
 mod crl;
 mod csr_names;

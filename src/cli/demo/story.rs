@@ -89,8 +89,8 @@ async fn birth(cast: &Arc<Cast>, units: &mut Vec<Unit>) -> Result<Pace, Failure>
             let id = unit.id()?;
             let token = cast.token(id, "idev", 600).await?;
             let key = DeviceKey::generate()?;
-            let request = key.request(Some(&unit.serial))?;
             let mut connection = cast.est(None)?.connect().await?;
+            let request = key.request_on(&connection, Some(&unit.serial))?;
             let der = connection.enroll(Some("idev"), &request, Some((id.as_str(), &token))).await?;
             unit.birth = Some(Credential::new(key, &der)?);
             Ok(unit)
@@ -122,8 +122,8 @@ async fn enrol(cast: &Arc<Cast>, units: &mut Vec<Unit>) -> Result<Pace, Failure>
         let cast = Arc::clone(&act);
         async move {
             let key = DeviceKey::generate()?;
-            let request = key.request(Some(&unit.serial))?;
             let mut connection = cast.est(Some(&unit.birth()?.identity()))?.connect().await?;
+            let request = key.request_on(&connection, Some(&unit.serial))?;
             let der = connection.enroll(None, &request, None).await?;
             unit.operational = Some(Credential::new(key, &der)?);
             Ok(unit)
@@ -145,8 +145,8 @@ async fn renew(cast: &Arc<Cast>, units: &mut Vec<Unit>) -> Result<Pace, Failure>
             cast.move_to(&unit, "clinical-use", None).await?;
             let current = unit.operational()?;
             let key = DeviceKey::generate()?;
-            let request = key.renewal(&current.certificate)?;
             let mut connection = cast.est(Some(&current.identity()))?.connect().await?;
+            let request = key.renewal_on(&connection, &current.certificate)?;
             let der = connection.reenroll(None, &request).await?;
             unit.operational = Some(Credential::new(key, &der)?);
             Ok(unit)
