@@ -95,11 +95,7 @@ async fn the_authority_itself_is_not_revoked_in_passing() {
     }
 
     let house = House::open().await;
-    let ca = house
-        .certificates_of(&"vitae".parse().unwrap())
-        .into_iter()
-        .find(|view| view.profile.is_none())
-        .unwrap();
-    let refused = house.try_revoke(ca.serial, Reason::CertificateHold).await;
+    let ca = house.ca_certificate("operational").serial().unwrap();
+    let refused = house.try_revoke(ca, Reason::CertificateHold).await;
     assert!(matches!(refused, Err(Failed::Refused(RevokeRefused::Rules(Revoke::CaHold(_))))), "{refused:?}");
 }
