@@ -64,7 +64,7 @@ smuggle() {
     request hidden.request GET cacerts 'Connection: close'
     cat hidden.request >>"$name.request"
     exchange "$name" "$name.request"
-    has "$name.status" '^4..$'
+    has "$name.status" '^400$'
     lacks "$name.raw" 'HTTP/1.1 200'
 }
 

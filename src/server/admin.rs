@@ -1,5 +1,6 @@
 //! The admin listeners: https for operators with a certificate, and the local socket of the server's own user.
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tower_service::Service;
 
 use super::accept::{Context, LONGEST_HEAD, Shared, accept, handshake, rest_after};
+use super::heads::Watched;
 use super::listeners::Socket;
 use super::patient::Patient;
 use crate::admin::{self, AdminPeer};
@@ -60,10 +62,17 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let metrics = Arc::clone(&shared.metrics);
+    let (stream, heads) = Watched::new(stream);
     let service = service_fn(move |mut request: Request<Incoming>| {
         metrics.admin_answered();
         request.extensions_mut().insert(peer.clone());
-        router.clone().call(request)
+        let (mut router, heads) = (router.clone(), heads.clone());
+        async move {
+            let answer = heads.guard(request, |request| async move {
+                router.call(request).await.unwrap_or_else(|never| match never {})
+            });
+            Ok::<_, Infallible>(answer.await)
+        }
     });
     let limits = shared.authority.config().server().limits();
     // HTTP/1.1 alone: HTTP/2 has no time limit for a peer that says nothing, and telling the two apart has none either.

@@ -14,6 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::accept::{Context, LONGEST_HEAD, Shared, accept};
 use super::bindings;
 use super::challenge::Challenge;
+use super::heads::Watched;
 use super::patient::Patient;
 use crate::est;
 
@@ -28,10 +29,11 @@ async fn serve(shared: Shared, watcher: Watcher, tls: Arc<ServerConfig>, stream:
     let from = stream.peer_addr().ok();
     let Some((stream, peer)) = bindings::accept(&shared, &tls, stream, from).await else { return };
     let limits = shared.authority.config().server().limits();
-    let peer = &peer;
+    let (stream, heads) = Watched::new(stream);
+    let (peer, heads) = (&peer, &heads);
     let (authority, metrics) = (&shared.authority, &shared.metrics);
     let service = service_fn(|request| async move {
-        let response = est::handle(authority, peer, request).await;
+        let response = heads.guard(request, |request| est::handle(authority, peer, request)).await;
         metrics.est_answered(response.status().as_u16());
         Ok::<_, Infallible>(response)
     });

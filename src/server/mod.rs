@@ -5,6 +5,7 @@ mod admin;
 mod bindings;
 mod challenge;
 mod est;
+mod heads;
 mod listeners;
 mod overheard;
 mod patient;

@@ -11,6 +11,7 @@ use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
 
 use super::accept::{Context, LONGEST_HEAD, Shared, accept};
+use super::heads::Watched;
 use super::patient::Patient;
 use crate::status::Status;
 
@@ -27,10 +28,15 @@ async fn serve(shared: Shared, watcher: Watcher, door: Arc<Status>, stream: TcpS
     let door = &*door;
     let limits = shared.authority.config().server().limits();
     let request_timeout = limits.request_timeout;
+    let (stream, heads) = Watched::new(stream);
+    let heads = &heads;
     let service = service_fn(|request| async move {
-        // A body that never comes would keep its place for ever.
-        let answer = tokio::time::timeout(request_timeout, door.handle(request)).await;
-        Ok::<_, Infallible>(answer.unwrap_or_else(|_| crate::status::timed_out()))
+        let answer = heads.guard(request, |request| async move {
+            // A body that never comes would keep its place for ever.
+            let answer = tokio::time::timeout(request_timeout, door.handle(request)).await;
+            answer.unwrap_or_else(|_| crate::status::timed_out())
+        });
+        Ok::<_, Infallible>(answer.await)
     });
     let connection = http1::Builder::new()
         .title_case_headers(true)

@@ -10,6 +10,7 @@ mod csr_refused;
 mod est_encoding;
 mod est_transport;
 mod guards;
+mod http_strict;
 mod key_envelope;
 mod keys;
 mod moves;

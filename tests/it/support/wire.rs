@@ -154,6 +154,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.read.is_empty() && self.more().await.is_err()
     }
 
+    /// All that comes until the other side ends it. An error: it was broken off, without the farewell of TLS.
+    pub(crate) async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = std::mem::take(&mut self.read);
+        self.stream.read_to_end(&mut rest).await?;
+        Ok(rest)
+    }
+
     async fn more(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         let got = self.stream.read(&mut buffer).await?;
