@@ -13,7 +13,50 @@ pub struct Metrics {
     ocsp_cached: AtomicU64,
     crl: AtomicU64,
     admin: AtomicU64,
-    tls_failed: AtomicU64,
+    tls_failed: [AtomicU64; TlsFailure::ALL.len()],
+}
+
+/// Why a TLS handshake came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// It was not over within the handshake timeout.
+    Timeout,
+    /// The client broke it off.
+    Closed,
+    /// What came is no TLS, such as plain http.
+    NotTls,
+    /// No version, cipher suite or group in common.
+    Incompatible,
+    /// The client's certificate is not acceptable, or not the client's.
+    ClientCertificate,
+    /// The client did not accept us, as one that does not know our root.
+    RefusedByClient,
+    Other,
+}
+
+impl TlsFailure {
+    const ALL: [Self; 7] = [
+        Self::Timeout,
+        Self::Closed,
+        Self::NotTls,
+        Self::Incompatible,
+        Self::ClientCertificate,
+        Self::RefusedByClient,
+        Self::Other,
+    ];
+
+    /// The stable name, for metrics and the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::NotTls => "not-tls",
+            Self::Incompatible => "incompatible",
+            Self::ClientCertificate => "client-certificate",
+            Self::RefusedByClient => "refused-by-client",
+            Self::Other => "other",
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,8 +91,8 @@ impl Metrics {
         self.admin.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn tls_failed(&self) {
-        self.tls_failed.fetch_add(1, Ordering::Relaxed);
+    pub fn tls_failed(&self, reason: TlsFailure) {
+        self.tls_failed[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// All counters in the text format of Prometheus.
@@ -68,9 +111,12 @@ impl Metrics {
             ("vitae_ocsp_answers_from_cache_total", &self.ocsp_cached),
             ("vitae_crl_answers_total", &self.crl),
             ("vitae_admin_answers_total", &self.admin),
-            ("vitae_tls_handshakes_failed_total", &self.tls_failed),
         ] {
             line(&mut out, name, counter);
+        }
+        for (reason, counter) in TlsFailure::ALL.into_iter().zip(&self.tls_failed) {
+            let name = format!("vitae_tls_handshakes_failed_total{{reason=\"{}\"}}", reason.name());
+            line(&mut out, &name, counter);
         }
         out
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 
-use super::arguments::{AgentCommand, AgentEnrol, AgentServer};
+use super::arguments::{AgentCommand, AgentEnrol, AgentServer, LogLevel};
 use super::serve::{log_to_stderr, stop_signal};
 use super::{Failure, arguments, output};
 use crate::agent::{EstClient, Home, Identity, Trust, read_identity};
@@ -22,7 +22,7 @@ pub(super) async fn run(global: &arguments::Global, command: AgentCommand) -> Re
         AgentCommand::Enrol(enrol) => enrol_once(&enrol).await,
         AgentCommand::Renew(server) => renew(&server).await.map(|_| ()),
         AgentCommand::Run(server) => {
-            log_to_stderr(global.log_format, tracing::level_filters::LevelFilter::INFO);
+            log_to_stderr(global, LogLevel::Info);
             keep_renewed(&server).await
         }
     }

@@ -48,6 +48,16 @@ pub(super) struct Global {
     /// How the server logs
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
+    #[arg(
+        long,
+        global = true,
+        env = "VITAE_LOG_LEVEL",
+        value_enum,
+        value_name = "LEVEL",
+        help = "The least that is worth a line in the log; debug has every failed handshake and broken connection \
+                [default: info; of the demo: warn]"
+    )]
+    pub(super) log_level: Option<LogLevel>,
 }
 
 impl Global {
@@ -64,6 +74,14 @@ impl Global {
 pub(super) enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
 }
 
 #[derive(Debug, Subcommand)]

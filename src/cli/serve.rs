@@ -8,14 +8,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use super::Failure;
-use super::arguments::{Global, LogFormat};
+use super::arguments::{Global, LogFormat, LogLevel};
 use crate::authority::Authority;
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::server::{self, Listeners};
 
 pub(super) async fn run(global: &Global) -> Result<(), Failure> {
-    log_to_stderr(global.log_format, LevelFilter::INFO);
+    log_to_stderr(global, LogLevel::Info);
     let config = Config::load(global.config())?;
     let listeners = Listeners::bind(config.server())?;
     let addresses = listeners.addresses()?;
@@ -57,9 +57,16 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-pub(super) fn log_to_stderr(format: LogFormat, level: LevelFilter) {
+/// `usual`: where the command line does not say how much.
+pub(super) fn log_to_stderr(global: &Global, usual: LogLevel) {
+    let level = match global.log_level.unwrap_or(usual) {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
-    match format {
+    match global.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().init(),
     }

@@ -14,9 +14,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
+use super::tls_failure;
 use crate::authority::{Authority, Peer, PresentedChain};
 use crate::fleet::enrol::Bindings;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TlsFailure};
 
 /// After an accept that failed for want of files or memory, a short rest lets some be freed.
 const REST: Duration = Duration::from_millis(50);
@@ -103,11 +104,14 @@ where
             let peer = peer_of(stream.get_ref().1, from);
             return Some((stream, peer));
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "took too long".to_owned(),
+        Ok(Err(error)) => (tls_failure::reason(&error), error.to_string()),
+        Err(_) => (TlsFailure::Timeout, "took too long".to_owned()),
     };
-    shared.metrics.tls_failed();
-    tracing::debug!(?from, failed, "TLS handshake failed");
+    let (reason, error) = failed;
+    shared.metrics.tls_failed(reason);
+    // Anybody who can reach the port can cause it, so it is not for a log that is kept.
+    let from = from.map(tracing::field::display);
+    tracing::debug!(from, reason = reason.name(), error, "TLS handshake failed");
     None
 }
 

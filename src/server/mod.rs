@@ -11,6 +11,7 @@ mod overheard;
 mod patient;
 mod status;
 mod tls;
+mod tls_failure;
 
 use std::future::Future;
 use std::path::Path;

@@ -34,3 +34,4 @@ mod history;
 mod process;
 mod record;
 mod serve;
+mod tls_failures;

@@ -141,7 +141,11 @@ impl House {
 
     /// The server, when it is ready.
     pub(crate) fn serve(&self) -> Server {
-        let mut server = self.start();
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> Server {
+        let mut server = self.start_with(arguments);
         let ready = poll(PATIENCE, || {
             if let Some(status) = server.child.0.try_wait().unwrap() {
                 panic!("the server ended with {status}: {}", server.log());
@@ -153,9 +157,14 @@ impl House {
     }
 
     /// The server, whether it comes up or not.
-    pub(crate) fn start(&self) -> Server {
+    fn start_with(&self, arguments: &[&str]) -> Server {
         let (log, path) = self.scratch();
-        let child = self.command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let child = self
+            .command(&[&["serve"], arguments].concat())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
         Server { child: Reaped(child), log: path }
     }
 

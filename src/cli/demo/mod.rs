@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use tracing::level_filters::LevelFilter;
 
-use super::arguments::{Demo, Global};
+use super::arguments::{Demo, Global, LogLevel};
 use super::serve::{close, log_to_stderr, open, stop_signal};
 use super::{Failure, output};
 use crate::authority;
@@ -33,7 +32,7 @@ pub(super) struct House {
 
 pub(super) async fn run(global: &Global, demo: Demo) -> Result<(), Failure> {
     // The story prints what happens; the log speaks only of trouble.
-    log_to_stderr(global.log_format, LevelFilter::WARN);
+    log_to_stderr(global, LogLevel::Warn);
     let stop = stop_signal()?;
     let (temporary, dir) = folder(global)?;
     let config = Config::load(global.config())?;
