@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Larger than the handshakes of real devices; what is longer is not kept to its end.
-const LONGEST: usize = 32 * 1024;
+/// Larger than the TLS 1.2 handshakes of real devices; what is longer is not kept to its end. With the limit of
+/// connections this bounds what strangers can make us keep.
+const LONGEST: usize = 16 * 1024;
 
 // Content types of RFC 5246 section 6.2.1.
 const CHANGE_CIPHER_SPEC: u8 = 20;
