@@ -246,6 +246,8 @@ pub enum Cell {
     /// First enrolment and renewal; `when` is a mark the unit must have.
     Issue {
         when: Option<String>,
+        /// An operator approves each first enrolment, whatever the profile says of itself.
+        approval: bool,
     },
     /// Renewal only.
     Renew {
@@ -258,10 +260,18 @@ impl Cell {
     pub fn when(&self) -> Option<&str> {
         match self {
             Self::Never => None,
-            Self::Issue { when } | Self::Renew { when } => when.as_deref(),
+            Self::Issue { when, .. } | Self::Renew { when } => when.as_deref(),
         }
     }
+
+    /// Must an operator approve a first enrolment here?
+    pub fn needs_approval(&self) -> bool {
+        matches!(self, Self::Issue { approval: true, .. })
+    }
 }
+
+/// What a cell says when first enrolments need an operator's word.
+const WITH_APPROVAL: &str = " with approval";
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,16 +280,15 @@ impl fmt::Display for Cell {
             Self::Issue { .. } => "issue",
             Self::Renew { .. } => "renew",
         };
-        match self.when() {
-            Some(mark) => f.pad(&format!("{verb} when {mark}")),
-            None => f.pad(verb),
-        }
+        let when = self.when().map(|mark| format!(" when {mark}")).unwrap_or_default();
+        let approval = if self.needs_approval() { WITH_APPROVAL } else { "" };
+        f.pad(&format!("{verb}{when}{approval}"))
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is not a cell: write \"issue\", \"renew\", \"issue when MARK\" or \"renew when MARK\", or leave it out"
+    "'{0}' is not a cell: write \"issue\", \"renew\", \"issue when MARK\" or \"renew when MARK\", or leave it out; behind an issue, \" with approval\" may stand"
 )]
 pub struct BadCell(String);
 
@@ -287,14 +296,19 @@ impl FromStr for Cell {
     type Err = BadCell;
 
     fn from_str(text: &str) -> Result<Self, BadCell> {
-        let (verb, when) = match text.split_once(" when ") {
+        let (rule, approval) = match text.strip_suffix(WITH_APPROVAL) {
+            Some(rule) => (rule, true),
+            None => (text, false),
+        };
+        let (verb, when) = match rule.split_once(" when ") {
             Some((verb, mark)) if is_mark(mark) => (verb, Some(mark.to_owned())),
             Some(_) => return Err(BadCell(text.to_owned())),
-            None => (text, None),
+            None => (rule, None),
         };
         match verb {
-            "issue" => Ok(Self::Issue { when }),
-            "renew" => Ok(Self::Renew { when }),
+            "issue" => Ok(Self::Issue { when, approval }),
+            // Only first enrolments are approved, and here there are none.
+            "renew" if !approval => Ok(Self::Renew { when }),
             _ => Err(BadCell(text.to_owned())),
         }
     }
@@ -315,10 +329,33 @@ mod tests {
 
     #[test]
     fn cells_are_read_as_they_are_shown() {
-        for text in ["issue", "renew", "issue when claimed", "renew when keep-comms"] {
-            assert_eq!(text.parse::<Cell>().unwrap().to_string(), text);
+        for text in [
+            "issue",
+            "renew",
+            "issue when claimed",
+            "renew when keep-comms",
+            "issue with approval",
+            "issue when claimed with approval",
+        ] {
+            let cell: Cell = text.parse().unwrap();
+            assert_eq!(cell.to_string(), text);
+            assert_eq!(cell.needs_approval(), text.ends_with("approval"));
         }
-        for text in ["", "never", "Issue", "issue if claimed", "issue when ", "issue when A B", "revoke"] {
+        for text in [
+            "",
+            "never",
+            "Issue",
+            "issue if claimed",
+            "issue when ",
+            "issue when A B",
+            "revoke",
+            "with approval",
+            "renew with approval",
+            "renew when claimed with approval",
+            "issue with approval when claimed",
+            "issue with  approval",
+            "issue with approval with approval",
+        ] {
             assert!(text.parse::<Cell>().is_err(), "{text}");
         }
     }

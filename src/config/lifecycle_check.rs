@@ -349,6 +349,15 @@ impl Check<'_> {
                     );
                     self.file.refuse(stage.span(), reason);
                 }
+                if profile.is_some_and(|profile| profile.server_key().is_some())
+                    && cell.get_ref().needs_approval()
+                {
+                    let reason = format!(
+                        "profile '{}' has a server-key, and that is not kept while a request waits: take the approval or the server-key out",
+                        name.get_ref()
+                    );
+                    self.file.refuse(cell.span(), reason);
+                }
                 if let (Some(profile), Cell::Renew { .. }) = (profile, cell.get_ref())
                     && profile.renewal().is_none()
                 {

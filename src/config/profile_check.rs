@@ -209,6 +209,10 @@ fn check_door(file: &File, raw: &RawProfile) {
         }
     }
     let Some(server_key) = &raw.server_key else { return };
+    if raw.approval.as_ref().is_some_and(|approval| *approval.get_ref()) {
+        let reason = "the key that the server makes for a request is not kept while the request waits for approval: take server-key or approval out";
+        file.refuse(server_key.span(), reason);
+    }
     match server_key.get_ref() {
         SubjectKey::Ed25519 | SubjectKey::P521 => file.refuse(
             server_key.span(),

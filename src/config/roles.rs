@@ -17,6 +17,8 @@ pub const PERMISSIONS: &[&str] = &[
     "token.issue",
     "token.read",
     "token.cancel",
+    "approval.read",
+    "approval.decide",
     "certificate.read",
     "certificate.revoke",
     "identity.read",

@@ -43,6 +43,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// How long requests in progress may take to end when the server stops.
     pub shutdown_grace: Duration,
+    /// How long a request waits for an operator's approval, and the approval for the device that fetches.
+    pub approval_expiry: Duration,
+    /// When a device that waits for approval is told to ask again; whole seconds.
+    pub approval_retry: Duration,
 }
 
 impl Server {
@@ -116,6 +120,8 @@ struct RawLimits {
     handshake_timeout: Spanned<Length>,
     max_connections: Spanned<usize>,
     shutdown_grace: Spanned<Length>,
+    approval_expiry: Spanned<Length>,
+    approval_retry: Spanned<Length>,
     cache_bytes: usize,
 }
 
@@ -162,6 +168,8 @@ pub(super) fn check(file: &File, raw: &RawServer) -> Server {
             handshake_timeout: limits.handshake_timeout.get_ref().0,
             max_connections: *limits.max_connections.get_ref(),
             shutdown_grace: limits.shutdown_grace.get_ref().0,
+            approval_expiry: limits.approval_expiry.get_ref().0,
+            approval_retry: limits.approval_retry.get_ref().0,
         },
         cache_bytes: limits.cache_bytes,
     }
@@ -219,6 +227,22 @@ fn check_limits(file: &File, raw: &RawLimits) {
         if length.get_ref().0.is_zero() {
             file.refuse(length.span(), "a timeout of zero refuses everyone: write a longer one");
         }
+    }
+    let (expiry, retry) = (&raw.approval_expiry, &raw.approval_retry);
+    if retry.get_ref().0.is_zero() {
+        file.refuse(
+            retry.span(),
+            "a device that may ask again at once never stops asking: write a longer one",
+        );
+    }
+    // The device that was told to wait that long would find its request gone.
+    if retry.get_ref() >= expiry.get_ref() {
+        let reason = format!(
+            "approval-retry ({}) must be shorter than approval-expiry ({})",
+            retry.get_ref(),
+            expiry.get_ref()
+        );
+        file.refuse(retry.span(), reason);
     }
     let least =
         [(&raw.max_body, LEAST_BODY), (&raw.max_ocsp_body, LEAST_OCSP_BODY), (&raw.max_connections, 1)];

@@ -135,6 +135,23 @@ fn the_shipped_matrix_is_the_designed_one() {
     assert_eq!(life.first_stage().as_str(), "manufacturing");
 }
 
+/// The comment in the file says how to switch it on.
+#[test]
+fn approval_is_asked_for_by_a_profile_or_by_a_stage() {
+    let tree = Spoilt::new();
+    let update = |config: &Config| config.profiles().get(&profile("update")).unwrap().needs_approval();
+    assert!(!update(&load()));
+    tree.replace("profiles/update.toml", "# approval = true", "approval = true");
+    tree.replace("lifecycle.toml", "\"issue when claimed\"", "\"issue when claimed with approval\"");
+    let config = tree.load().unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(update(&config));
+    let cell = |config: &Config, at: &str| config.lifecycle().cell(&profile("ldev"), &stage(at));
+    assert!(cell(&config, "deployment").needs_approval() && !cell(&config, "maintenance").needs_approval());
+    assert!(!cell(&load(), "deployment").needs_approval());
+    let limits = config.server().limits();
+    assert_eq!((limits.approval_expiry.as_secs(), limits.approval_retry.as_secs()), (7 * 86_400, 60));
+}
+
 #[test]
 fn the_shipped_transitions_follow_marks() {
     let config = load();
@@ -204,6 +221,9 @@ fn the_shipped_roles_keep_their_distance() {
     let reads = |permission: &str| permission.ends_with(".read") || permission == "log.verify";
     assert!(role("auditor").permissions().all(reads));
     assert!(!role("ca-admin").permits("token.issue") && !role("ca-admin").may_act_as(admin.name()));
+    let two_persons = |role: &&Role| !(role.permits("token.issue") && role.permits("approval.decide"));
+    assert!(config.roles().iter().filter(|role| role.name() != admin.name()).all(|role| two_persons(&role)));
+    assert!(role("hdo-sec").permits("approval.decide") && role("mfr-psirt").permits("approval.decide"));
 }
 
 #[test]

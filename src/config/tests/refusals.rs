@@ -24,6 +24,20 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "slash at the end",
     ),
     ("vitae.toml", "\"10s\"", "\"0s\"", "refuses everyone"),
+    ("vitae.toml", "approval-expiry = \"7d\"", "approval-expiry = \"7 days\"", "not a length of time"),
+    ("vitae.toml", "approval-retry = \"60s\"", "approval-retry = \"0s\"", "never stops asking"),
+    (
+        "vitae.toml",
+        "approval-retry = \"60s\"",
+        "approval-retry = \"8d\"",
+        "shorter than approval-expiry (7d)",
+    ),
+    (
+        "vitae.toml",
+        "approval-retry = \"60s\"",
+        "approval-retries = \"60s\"",
+        "unknown field `approval-retries`",
+    ),
     ("vitae.toml", "\"ldev\"", "\"svc\"", "'svc' is not the label of a device profile"),
     ("vitae.toml", "\"ldev\"", "\"nothing\"", "'nothing' is not the label of a device profile"),
     ("hierarchy.toml", "key = \"p256\"", "key = \"p521\"", "unknown variant `p521`"),
@@ -75,6 +89,14 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "nothing ever sets the mark 'owned'",
     ),
     ("lifecycle.toml", "\"issue when claimed\"", "\"issue if claimed\"", "is not a cell"),
+    ("lifecycle.toml", "\"issue when claimed\"", "\"issue with approval when claimed\"", "is not a cell"),
+    ("lifecycle.toml", "clinical-use = \"renew\"", "clinical-use = \"renew with approval\"", "is not a cell"),
+    (
+        "lifecycle.toml",
+        "\"issue when claimed\"",
+        "\"issue when owned with approval\"",
+        "nothing ever sets the mark 'owned'",
+    ),
     ("lifecycle.toml", "sets = [\"claimed\"]", "sets = [\"Claimed\"]", "is not a mark"),
     ("profiles/ldev.toml", "ca = \"operational\"", "ca = \"operations\"", "no CA named 'operations'"),
     ("hierarchy.toml", "issuer = \"root\"", "issuer = \"rot\"", "no CA named 'rot'"),
@@ -222,6 +244,13 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "not among the keys",
     ),
     (
+        "profiles/ldev.toml",
+        "channel-binding",
+        "approval = true\n@server-key = \"p256\"\nchannel-binding",
+        "not kept while the request waits for approval",
+    ),
+    ("profiles/ldev.toml", "channel-binding", "approval = \"yes\"\nchannel-binding", "invalid type"),
+    (
         "profiles/admin.toml",
         "backdate",
         "approval = true\nbackdate",
@@ -365,4 +394,25 @@ fn two_cas_cannot_issue_each_other() {
     );
     tree.refused("hierarchy.toml", first + 1, "circle of issuers");
     tree.refused("hierarchy.toml", second + 1, "circle of issuers");
+}
+
+/// The matrix and the profile together: the key of serverkeygen would be lost while the request waits.
+#[test]
+fn a_stage_with_approval_goes_with_no_server_key() {
+    let tree = Spoilt::new();
+    tree.replace("profiles/ldev.toml", "channel-binding", "server-key = \"p256\"\nchannel-binding");
+    tree.load().unwrap_or_else(|errors| panic!("{errors}"));
+    let line =
+        tree.replace("lifecycle.toml", "\"issue when claimed\"", "\"issue when claimed with approval\"");
+    tree.refused("lifecycle.toml", line, "has a server-key");
+}
+
+#[test]
+fn how_long_requests_wait_for_approval_is_written_down() {
+    for key in ["approval-expiry", "approval-retry"] {
+        let tree = Spoilt::new();
+        tree.replace("vitae.toml", &format!("\n{key} ="), &format!("\n# {key} ="));
+        let errors = tree.load().unwrap_err().to_string();
+        assert!(errors.contains(&format!("missing field `{key}`")), "{errors}");
+    }
 }

@@ -37,7 +37,7 @@ pub(super) fn check(
     let cell = lifecycle.cell(profile, &device.stage);
     let when = match &cell {
         Cell::Never => return refuse("may be neither issued nor renewed".to_owned(), elsewhere()),
-        Cell::Issue { when } | Cell::Renew { when } => when,
+        Cell::Issue { when, .. } | Cell::Renew { when } => when,
     };
     if let Some(mark) = when
         && !device.marks.contains(mark)
