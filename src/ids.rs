@@ -220,6 +220,9 @@ hex_bytes!(
     /// bytes are 16 bytes in DER too, positive and without a leading zero (RFC 5280 section 4.1.2.2).
     Serial, 16, "a serial number of this authority");
 hex_bytes!(
+    /// A request that needs an operator's approval. Random.
+    ApprovalId, 8, "the id of an approval");
+hex_bytes!(
     /// A SHA-256 digest.
     Digest, 32, "a SHA-256 digest");
 
@@ -228,6 +231,14 @@ impl Serial {
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&now.millis().to_be_bytes()[2..]);
         random.fill(&mut bytes[6..]);
+        Self(bytes)
+    }
+}
+
+impl ApprovalId {
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes);
         Self(bytes)
     }
 }

@@ -150,7 +150,7 @@ async fn live(authority: &Authority, trust: &Trust, address: SocketAddr, number:
         bindings: &Bindings::default(),
         source: None,
     };
-    let birth = authority.enrol(asked).await?;
+    let birth = authority.enrol(asked).await?.issued().ok_or("births wait for no approval")?;
 
     let stage = "deployment".parse()?;
     authority.move_device(&operator, &id, &stage, &Details::default()).await?;

@@ -1,5 +1,6 @@
 //! The REST API of operators, under `/api/v1`: JSON in and out, RFC 9457 problem documents for refusals.
 
+mod approvals;
 mod certificates;
 mod crls;
 mod devices;
@@ -17,6 +18,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
+pub use approvals::{ApprovalBody, DenialBody};
 pub use certificates::RevocationBody;
 pub use devices::{MoveBody, NewDeviceBody};
 pub use identities::NewIdentityBody;
@@ -58,6 +60,10 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/api/v1/identities", get(identities::list).post(identities::register))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::issue))
         .route("/api/v1/tokens/{token}/cancel", post(tokens::cancel))
+        .route("/api/v1/approvals", get(approvals::list))
+        .route("/api/v1/approvals/{approval}/grant", post(approvals::grant))
+        .route("/api/v1/approvals/{approval}/deny", post(approvals::deny))
+        .route("/api/v1/approvals/{approval}/cancel", post(approvals::cancel))
         .route("/api/v1/certificates", get(certificates::list))
         .route("/api/v1/certificates/{serial}", get(certificates::show))
         .route("/api/v1/certificates/{serial}/pem", get(certificates::pem))

@@ -4,7 +4,7 @@ use axum::Json;
 use serde_json::{Map, Value, json};
 
 /// Every route of the API: method, path, the permission it needs, what it does. A test holds it against the router.
-pub const ROUTES: [(&str, &str, Option<&str>, &str); 20] = [
+pub const ROUTES: [(&str, &str, Option<&str>, &str); 24] = [
     ("get", "/api/v1/devices", Some("device.read"), "List devices, newest first"),
     ("post", "/api/v1/devices", Some("device.register"), "Register a device"),
     ("get", "/api/v1/devices/{id}", Some("device.read"), "Show a device"),
@@ -20,6 +20,20 @@ pub const ROUTES: [(&str, &str, Option<&str>, &str); 20] = [
     ("get", "/api/v1/tokens", Some("token.read"), "List enrolment tokens"),
     ("post", "/api/v1/tokens", Some("token.issue"), "Issue a one-time enrolment token"),
     ("post", "/api/v1/tokens/{token}/cancel", Some("token.cancel"), "Cancel a token by its digest"),
+    (
+        "get",
+        "/api/v1/approvals",
+        Some("approval.read"),
+        "List requests that need an approval, newest first; status and device narrow it",
+    ),
+    ("post", "/api/v1/approvals/{approval}/grant", Some("approval.decide"), "Approve a request"),
+    ("post", "/api/v1/approvals/{approval}/deny", Some("approval.decide"), "Deny a request, with a reason"),
+    (
+        "post",
+        "/api/v1/approvals/{approval}/cancel",
+        Some("approval.decide"),
+        "Cancel a request: its holder may ask anew",
+    ),
     ("get", "/api/v1/certificates", Some("certificate.read"), "List certificates, newest first"),
     ("get", "/api/v1/certificates/{serial}", Some("certificate.read"), "Show a certificate"),
     ("get", "/api/v1/certificates/{serial}/pem", Some("certificate.read"), "The certificate itself, in PEM"),

@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{
-    Failed, MoveRefused, OperatorRefused, PublishRefused, QueryRefused, RegisterRefused, RevokeRefused,
-    TokenRefused,
+    ApproveRefused, Failed, MoveRefused, OperatorRefused, PublishRefused, QueryRefused, RegisterRefused,
+    RevokeRefused, TokenRefused,
 };
+use crate::fleet::approval::ApprovalRefused;
 use crate::fleet::{movement, register, revoke, token};
 use crate::ids::BadId;
 
@@ -133,6 +134,22 @@ impl Refusal for TokenRefused {
             }
             Self::Rules(token::TokenRefused::Over(_)) => (StatusCode::CONFLICT, "token-over"),
             Self::Rules(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-token-request"),
+        }
+    }
+}
+
+impl Refusal for ApproveRefused {
+    fn outcome(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Operator(refused) => refused.outcome(),
+            Self::Rules(ApprovalRefused::Unknown(_)) => (StatusCode::NOT_FOUND, "unknown-approval"),
+            Self::Rules(ApprovalRefused::BadReason) => (StatusCode::UNPROCESSABLE_ENTITY, "bad-reason"),
+            Self::Rules(ApprovalRefused::Decided { .. }) => (StatusCode::CONFLICT, "approval-decided"),
+            Self::Rules(
+                ApprovalRefused::Expired { .. }
+                | ApprovalRefused::Issued { .. }
+                | ApprovalRefused::Cancelled { .. },
+            ) => (StatusCode::CONFLICT, "approval-over"),
         }
     }
 }

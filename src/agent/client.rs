@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion};
@@ -16,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::http::{Client, HttpError};
+use super::request::RequestError;
 use super::trust::{Identity, Trust, TrustError};
 use crate::pki::binding::{EXPORTER_LABEL, EXPORTER_LENGTH, challenge};
 use crate::pki::{body, cms};
@@ -31,12 +33,31 @@ pub enum AgentError {
     Trust(#[from] TrustError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// The server's own words.
     #[error("the server answered {status}: {text}")]
     Refused { status: u16, text: String },
+    /// The request is taken, and the same one is to be made again after this time (RFC 7030 section 4.2.3).
+    #[error("the server has no certificate yet: {text}")]
+    Waits { text: String, retry_after: Duration },
     #[error("the server's answer cannot be read: {0}")]
     BadAnswer(String),
 }
+
+impl AgentError {
+    /// Whether the same request may be answered otherwise later, without anybody's doing.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(..) | Self::Http(_) | Self::Waits { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::BadServerName(_) | Self::Trust(_) | Self::Request(_) | Self::BadAnswer(_) => false,
+        }
+    }
+}
+
+/// For servers that say how long to wait in a form that is not ours, such as a date.
+const UNSAID: Duration = Duration::from_secs(60);
 
 /// One EST server, as one device sees it.
 #[derive(Clone)]
@@ -143,6 +164,13 @@ impl Connection {
         let response = self.http.send(request).await?;
         if response.status() != StatusCode::OK {
             let text = String::from_utf8_lossy(response.body()).trim().to_owned();
+            if response.status() == StatusCode::ACCEPTED {
+                let seconds =
+                    response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                // A pause there has to be, whatever a server says.
+                let retry_after = seconds.map_or(UNSAID, |seconds: u64| Duration::from_secs(seconds.max(1)));
+                return Err(AgentError::Waits { text, retry_after });
+            }
             return Err(AgentError::Refused { status: response.status().as_u16(), text });
         }
         let der =

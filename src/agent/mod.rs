@@ -1,12 +1,14 @@
 //! The device side: an EST client that enrols and renews, as a device would. Shares only `pki` with the server.
 
 mod client;
+mod enrol;
 mod home;
 pub mod http;
 mod request;
 mod trust;
 
 pub use client::{AgentError, Connection, EstClient};
+pub use enrol::{Waits, enroll_patiently};
 pub use home::{Enrolled, Home, HomeError, read_identity};
 pub use request::{DeviceKey, RequestError};
 pub use trust::{Identity, Trust, TrustError};

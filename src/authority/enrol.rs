@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Authority;
+use super::approve::PendingApproval;
 use super::ca::{IssuingCa, SHARD};
 use super::error::Failed;
-use super::identity;
+use super::identity::{self, GrantedNames};
 use super::issue::{self, Content, Signed};
 use super::query::entry_at;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, SubjectKey};
-use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal};
+use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal, Waiting};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::{Actor, Der, Fact, Issuance};
 use crate::ids::{EventNumber, HolderId, Serial};
@@ -64,13 +65,37 @@ impl Issued {
     }
 }
 
+/// What comes of a request that is not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Issued(Issued),
+    /// An operator has to approve it first (RFC 7030 section 4.2.3).
+    Pending(PendingApproval),
+}
+
+impl Outcome {
+    /// The certificate, where nothing has to be waited for.
+    pub fn issued(self) -> Option<Issued> {
+        match self {
+            Self::Issued(issued) => Some(issued),
+            Self::Pending(_) => None,
+        }
+    }
+}
+
 impl Authority {
-    /// Gives the certificate that was asked for, or says why not. Nothing is changed by a refusal but its own record.
-    pub async fn enrol(&self, request: EnrolRequest<'_>) -> Result<Issued, Failed<Refusal>> {
+    /// Gives the certificate that was asked for, or says who has to approve it first, or why not. Nothing is changed by a
+    /// refusal but its own record.
+    pub async fn enrol(&self, request: EnrolRequest<'_>) -> Result<Outcome, Failed<Refusal>> {
         let result = self.enrol_unrecorded(request).await;
         let profile = request.profile.name();
         match &result {
-            Ok(issued) => tracing::info!(serial = %issued.serial, %profile, event = %issued.event, "issued"),
+            Ok(Outcome::Issued(issued)) => {
+                tracing::info!(serial = %issued.serial, %profile, event = %issued.event, "issued");
+            }
+            Ok(Outcome::Pending(pending)) => {
+                tracing::info!(approval = %pending.id, %profile, "waits for approval");
+            }
             Err(Failed::Refused(refusal)) => {
                 let holder = refusal.proven_holder().map(tracing::field::display);
                 tracing::info!(code = refusal.code(), %profile, holder, "refused");
@@ -82,16 +107,22 @@ impl Authority {
         result
     }
 
-    async fn enrol_unrecorded(&self, request: EnrolRequest<'_>) -> Result<Issued, Failed<Refusal>> {
+    async fn enrol_unrecorded(&self, request: EnrolRequest<'_>) -> Result<Outcome, Failed<Refusal>> {
         for _ in 0..ROUNDS {
             let now = self.clock.now();
-            let (grant, expected) = match self.decide(request, now)? {
-                Decided::Repeat(issued) => return Ok(issued),
-                Decided::Issue(grant, expected) => (grant, expected),
+            let committed = match self.decide(request, now)? {
+                Decided::Repeat(issued) => return Ok(Outcome::Issued(issued)),
+                Decided::Issue(grant, expected) => {
+                    let signed = self.sign_granted(request, &grant, now).await?;
+                    self.record(request, *grant, signed, expected, now).await.map(Outcome::Issued)
+                }
+                Decided::Wait(waiting, expected) => {
+                    check_granted(request, waiting.would_be())?;
+                    self.ask_approval(request, &waiting, expected, now).await.map(Outcome::Pending)
+                }
             };
-            let signed = self.sign_granted(request, &grant, now).await?;
-            match self.record(request, *grant, signed, expected, now).await {
-                Ok(issued) => return Ok(issued),
+            match committed {
+                Ok(outcome) => return Ok(outcome),
                 Err(CommitError::Conflict { .. }) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
             }
@@ -120,6 +151,10 @@ impl Authority {
                 self.check_issuer(&view, request.profile)?;
                 self.check_renewed_names(&view, request, &grant)?;
                 Ok(Decided::Issue(grant, view.into_expected()))
+            }
+            Decision::Wait(waiting) => {
+                self.check_issuer(&view, request.profile)?;
+                Ok(Decided::Wait(waiting, view.into_expected()))
             }
         }
     }
@@ -153,19 +188,7 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Signed, Failed<Refusal>> {
         let profile = request.profile;
-        check_key_kind(request, grant)?;
-        check_usages(request, grant)?;
-        // The record can hold texts that a certificate cannot: coming again later would not help.
-        let names = identity::encode(grant).map_err(|error| {
-            Failed::Refused(Refusal::Unnameable {
-                holder: grant.holder().clone(),
-                profile: profile.name().clone(),
-                reason: error.to_string(),
-            })
-        })?;
-        if !request.renewal {
-            identity::check_first(request.requested, grant, &names)?;
-        }
+        let names = check_granted(request, grant)?;
         let content = Content {
             profile,
             model: grant.model(),
@@ -220,6 +243,7 @@ impl Authority {
             stage_event: grant.stage().map(|(_, event)| *event),
             owner: grant.owner().map(str::to_owned),
             proof: grant.proof().clone(),
+            approval: grant.approval(),
             replaces: grant.replaces(),
             not_before: signed.not_before,
             not_after: signed.not_after,
@@ -282,10 +306,29 @@ fn told_lately(view: &dyn View, holder: &HolderId, code: &str, now: Timestamp) -
 enum Decided {
     Issue(Box<Grant>, Vec<Expected>),
     Repeat(Issued),
+    Wait(Box<Waiting>, Vec<Expected>),
 }
 
 fn own_fault<R>(error: impl std::fmt::Display) -> Failed<R> {
     Failed::Unavailable(error.to_string())
+}
+
+/// What the request itself says, held against what is granted; the names that the certificate will have.
+fn check_granted(request: EnrolRequest<'_>, grant: &Grant) -> Result<GrantedNames, Failed<Refusal>> {
+    check_key_kind(request, grant)?;
+    check_usages(request, grant)?;
+    // The record can hold texts that a certificate cannot: coming again later would not help.
+    let names = identity::encode(grant).map_err(|error| {
+        Failed::Refused(Refusal::Unnameable {
+            holder: grant.holder().clone(),
+            profile: request.profile.name().clone(),
+            reason: error.to_string(),
+        })
+    })?;
+    if !request.renewal {
+        identity::check_first(request.requested, grant, &names)?;
+    }
+    Ok(names)
 }
 
 fn check_key_kind(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<Refusal>> {

@@ -1,6 +1,7 @@
 //! The service that acts: it decides by `fleet`, encodes by `pki`, signs by `keys` and commits to `store`.
 //! One file a verb; no other module touches a key or writes to the store.
 
+mod approve;
 mod ca;
 mod caller;
 mod enrol;
@@ -31,9 +32,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+pub use approve::{ApprovalFilter, ApprovalView, ApproveRefused, PendingApproval};
 pub use ca::IssuingCa;
 pub use caller::{Operator, OperatorRefused, Peer, PresentedChain};
-pub use enrol::{EnrolRequest, Issued};
+pub use enrol::{EnrolRequest, Issued, Outcome};
 pub use error::{Failed, OpenError};
 pub use init::{InitError, init};
 pub use ledger::{LogReport, TreeHead, check};

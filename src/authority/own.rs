@@ -142,6 +142,7 @@ impl Authority {
             stage_event: None,
             owner: None,
             proof: Proof::Authority,
+            approval: None,
             replaces: None,
             not_before: signed.not_before,
             not_after: signed.not_after,

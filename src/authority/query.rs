@@ -8,9 +8,10 @@ use super::view::{CaView, CertificateFilter, CertificateView, CrlView, DeviceFil
 use super::{Authority, IssuingCa};
 use crate::clock::Timestamp;
 use crate::config::{Ca, Config, Issuer, Profile};
+use crate::fleet::approval::ApprovalStatus;
 use crate::fleet::rows::{
     self, CERTIFICATE, CERTIFICATE_BY_HOLDER, CertificateRow, DEVICE_BY_MODEL, DEVICE_BY_STAGE,
-    DEVICE_BY_TIME, Device, IDENTITY, Identity, TOKEN_BY_HOLDER,
+    DEVICE_BY_TIME, Device, IDENTITY, Identity, TOKEN_BY_HOLDER, TokenRow,
 };
 use crate::fleet::{Event, Fact};
 use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Serial, StageName};
@@ -198,6 +199,7 @@ impl Authority {
                 let status = match (row.spent, row.cancelled) {
                     (Some(_), _) => "spent",
                     (None, Some(_)) => "cancelled",
+                    (None, None) if waits(&*snapshot, &row, now)? => "waiting",
                     (None, None) if now > row.expires => "expired",
                     (None, None) => "open",
                 };
@@ -300,6 +302,13 @@ pub(super) fn entry_at(view: &dyn View, number: EventNumber) -> Result<Entry<Eve
     entry::decode(&bytes).map_err(|error| StoreError::Corrupt { table: EVENTS.0, reason: error.to_string() })
 }
 
+/// Whether the request that a token was used for waits for an operator, or for its client to come back.
+fn waits(view: &dyn View, token: &TokenRow, now: Timestamp) -> Result<bool, StoreError> {
+    let row = token.approval.map(|id| rows::approval(view, &id)).transpose()?.flatten();
+    let waiting = |status| matches!(status, ApprovalStatus::Pending | ApprovalStatus::Granted);
+    Ok(row.is_some_and(|row| waiting(row.status_at(now))))
+}
+
 fn device_ids(view: &dyn View, filter: &DeviceFilter) -> Result<Vec<HolderId>, Failed<QueryRefused>> {
     let parse = |bytes: &[u8]| {
         std::str::from_utf8(bytes)
@@ -382,14 +391,14 @@ fn collect(
 }
 
 /// One row more than the page holds was looked for: it tells whether there is a next page.
-fn page<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Page<T> {
+pub(super) fn page<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Page<T> {
     let more = items.len() > limit;
     items.truncate(limit);
     let next = if more { items.last().map(cursor) } else { None };
     Page { items, next }
 }
 
-fn bad_cursor(text: &str) -> Failed<QueryRefused> {
+pub(super) fn bad_cursor(text: &str) -> Failed<QueryRefused> {
     Failed::Refused(QueryRefused::BadCursor(text.to_owned()))
 }
 

@@ -11,7 +11,7 @@ use super::caller::{Operator, OperatorRefused, permit};
 use super::error::Failed;
 use crate::clock::Timestamp;
 use crate::config::HolderKind;
-use crate::fleet::{rows, token};
+use crate::fleet::{approval, rows, token};
 use crate::ids::{Digest, EventNumber, HolderId, ProfileName};
 
 /// Why there is no token.
@@ -75,7 +75,7 @@ impl Authority {
         })
     }
 
-    /// `token` is the digest that lists show.
+    /// `token` is the digest that lists show. A request that waits for approval falls with the token it was made with.
     pub async fn cancel_token(
         &self,
         operator: &Operator,
@@ -83,10 +83,13 @@ impl Authority {
     ) -> Result<EventNumber, Failed<TokenRefused>> {
         permit(operator, "token.cancel")?;
         let (committed, ()) = self
-            .transact(&operator.actor(), |view, _| {
+            .transact(&operator.actor(), |view, now| {
                 let row = rows::token(view, token)?;
-                let fact = token::decide_cancel(row.as_ref()).map_err(refused)?;
-                Ok((vec![fact], ()))
+                let mut facts = vec![token::decide_cancel(row.as_ref()).map_err(refused)?];
+                let asked = row.and_then(|row| row.approval);
+                let asked = asked.map(|id| rows::approval(view, &id)).transpose()?.flatten();
+                facts.extend(approval::cancel_with_token(asked.as_ref(), now));
+                Ok((facts, ()))
             })
             .await?;
         Ok(committed.first)

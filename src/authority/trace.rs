@@ -11,7 +11,7 @@ use super::query::{QueryRefused, entry_at};
 use super::view::CertificateView;
 use crate::clock::Timestamp;
 use crate::fleet::rows::{self, At, CertificateRow, Device, EVENT_BY_HOLDER};
-use crate::fleet::{Actor, Cause, Event, Fact, Proof, apply};
+use crate::fleet::{Cause, Event, Fact, Proof, apply};
 use crate::ids::{EventNumber, HolderId, MakerName, ProfileName, Serial, StageName};
 use crate::ledger::entry::Entry;
 use crate::store::memory::MemoryRows;
@@ -219,8 +219,12 @@ fn first_of_lineage(view: &dyn View, row: &CertificateRow) -> Result<Certificate
     Ok(at)
 }
 
-/// A token was handed out by a person; everything else is allowed by the policy on record.
+/// An operator who approved the request, or the one who handed out the token; everything else is allowed by the policy on
+/// record.
 fn approval(row: &CertificateRow, entries: &[Entry<Event>]) -> Approval {
+    if let Some(approved) = by_hand(row, entries) {
+        return approved;
+    }
     let by_policy = |how: &str| Approval { who: "policy".to_owned(), how: how.to_owned(), at: row.issued };
     match &row.proof {
         Proof::Token { token } => {
@@ -229,7 +233,7 @@ fn approval(row: &CertificateRow, entries: &[Entry<Event>]) -> Approval {
                 .find(|entry| matches!(&entry.event.fact, Fact::TokenIssued { token: issued, .. } if issued == token));
             match issued {
                 Some(entry) => Approval {
-                    who: actor(&entry.event.actor),
+                    who: entry.event.actor.to_string(),
                     how: "one-time token".to_owned(),
                     at: At { event: entry.number, time: entry.time },
                 },
@@ -247,6 +251,22 @@ fn approval(row: &CertificateRow, entries: &[Entry<Event>]) -> Approval {
     }
 }
 
+fn by_hand(row: &CertificateRow, entries: &[Entry<Event>]) -> Option<Approval> {
+    let wanted = row.approval?;
+    entries.iter().find_map(|entry| match &entry.event.fact {
+        Fact::ApprovalGranted { approval, reason, .. } if *approval == wanted => Some(Approval {
+            who: entry.event.actor.to_string(),
+            how: format!("approval {approval}{}", because(reason.as_ref())),
+            at: At { event: entry.number, time: entry.time },
+        }),
+        _ => None,
+    })
+}
+
+fn because(reason: Option<&String>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
 fn concerns(fact: &Fact, row: &CertificateRow) -> bool {
     let serial = row.serial;
     match fact {
@@ -258,6 +278,9 @@ fn concerns(fact: &Fact, row: &CertificateRow) -> bool {
         Fact::TokenIssued { token, .. } => {
             matches!(&row.proof, Proof::Token { token: spent } if spent == token)
         }
+        Fact::ApprovalAsked { approval, .. } | Fact::ApprovalGranted { approval, .. } => {
+            row.approval == Some(*approval)
+        }
         _ => false,
     }
 }
@@ -266,7 +289,7 @@ fn line(entry: &Entry<Event>) -> HistoryLine {
     HistoryLine {
         event: entry.number,
         time: entry.time,
-        actor: actor(&entry.event.actor),
+        actor: entry.event.actor.to_string(),
         what: describe(&entry.event.fact),
         serial: match &entry.event.fact {
             Fact::CertificateIssued(issued) => Some(issued.serial),
@@ -279,19 +302,8 @@ fn line(entry: &Entry<Event>) -> HistoryLine {
     }
 }
 
-fn actor(actor: &Actor) -> String {
-    match actor {
-        Actor::System => "the authority".to_owned(),
-        Actor::Operator { role, name, credential: None } => format!("{role} ({name})"),
-        Actor::Operator { role, name, credential: Some(serial) } => {
-            format!("{role} ({name}, certificate {serial})")
-        }
-        Actor::Holder { id } => id.to_string(),
-    }
-}
-
 fn describe(fact: &Fact) -> String {
-    let because = |cause: &Cause| match cause {
+    let cause_of = |cause: &Cause| match cause {
         Cause::Command => String::new(),
         Cause::Move { transition } => format!(" by the move {transition}"),
     };
@@ -323,23 +335,36 @@ fn describe(fact: &Fact) -> String {
         Fact::CertificateIssued(issued) => {
             let at = issued.stage.as_ref().map(|stage| format!(" at stage {stage}")).unwrap_or_default();
             let renewing = issued.replaces.map(|old| format!(", renewing {old}")).unwrap_or_default();
+            let approved = issued.approval.map(|id| format!(", approved ({id})")).unwrap_or_default();
             format!(
-                "certificate {} of profile {} issued{at}{renewing}, {}",
+                "certificate {} of profile {} issued{at}{renewing}, {}{approved}",
                 issued.serial,
                 issued.profile,
                 by(&issued.proof)
             )
         }
+        Fact::ApprovalAsked { approval, profile, proof, expires, .. } => {
+            format!("asked for approval {approval} of profile {profile}, {}, until {expires}", by(proof))
+        }
+        Fact::ApprovalGranted { approval, profile, reason, .. } => {
+            format!("approval {approval} of profile {profile} granted{}", because(reason.as_ref()))
+        }
+        Fact::ApprovalDenied { approval, profile, reason, .. } => {
+            format!("approval {approval} of profile {profile} denied{}", because(Some(reason)))
+        }
+        Fact::ApprovalCancelled { approval, profile, reason, .. } => {
+            format!("approval {approval} of profile {profile} cancelled{}", because(reason.as_ref()))
+        }
         Fact::CertificateRevoked { serial, reason, invalid_since, cause } => {
             let since =
                 invalid_since.map(|since| format!(", not to be trusted since {since}")).unwrap_or_default();
-            format!("certificate {serial} revoked: {reason}{since}{}", because(cause))
+            format!("certificate {serial} revoked: {reason}{since}{}", cause_of(cause))
         }
         Fact::CertificateHeld { serial, cause } => {
-            format!("certificate {serial} put on hold{}", because(cause))
+            format!("certificate {serial} put on hold{}", cause_of(cause))
         }
         Fact::CertificateReleased { serial, cause } => {
-            format!("certificate {serial} released{}", because(cause))
+            format!("certificate {serial} released{}", cause_of(cause))
         }
         Fact::EnrolmentRefused { profile, code, .. } => {
             format!("request for profile {profile} refused: {code}")

@@ -95,7 +95,7 @@ pub struct TokenView {
     pub profile: ProfileName,
     pub issued: Timestamp,
     pub expires: Timestamp,
-    /// open, spent, cancelled or expired.
+    /// open, waiting (for the approval of what was asked with it), spent, cancelled or expired.
     pub status: String,
     pub serial: Option<Serial>,
 }

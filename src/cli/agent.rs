@@ -9,7 +9,7 @@ use hyper::Uri;
 use super::arguments::{AgentCommand, AgentEnrol, AgentServer, LogLevel};
 use super::serve::{log_to_stderr, stop_signal};
 use super::{Failure, arguments, output};
-use crate::agent::{EstClient, Home, Identity, Trust, read_identity};
+use crate::agent::{EstClient, Home, Identity, Trust, Waits, enroll_patiently, read_identity};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom, Timestamp};
 use crate::pki::certificate::Certificate;
 
@@ -41,9 +41,17 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
         }
     };
     let key = home.next_key()?;
-    let mut connection = client(&enrol.server, identity.as_ref())?.connect().await?;
-    let request = key.request_on(&connection, enrol.serial.as_deref())?;
-    let certificate = connection.enroll(enrol.server.label.as_deref(), &request, token).await?;
+    let client = client(&enrol.server, identity.as_ref())?;
+    let label = enrol.server.label.as_deref();
+    let certificate = enroll_patiently(&client, label, (&key, enrol.serial.as_deref()), token, |waits| {
+        let (what, pause) = match waits {
+            Waits::Approval { text, retry_after } => (text.to_owned(), retry_after),
+            Waits::Trouble { error, retry_after } => (error.to_string(), retry_after),
+        };
+        // Whoever ends it here can go on with the same command later: the key is kept.
+        eprintln!("vitae: {what}; asking again in {} s", pause.as_secs());
+    })
+    .await?;
     home.take_into_use(&key, &certificate)?;
     said(&home, &Certificate::from_der(&certificate)?)
 }

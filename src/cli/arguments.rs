@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::clock::Timestamp;
-use crate::ids::{CaName, Digest, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
+use crate::ids::{ApprovalId, CaName, Digest, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
 
 /// A private certificate authority that knows the stage of life of every device it serves.
 #[derive(Debug, Parser)]
@@ -106,6 +106,9 @@ pub(super) enum Command {
     /// One-time enrolment tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Requests that an operator has to approve
+    #[command(subcommand)]
+    Approve(ApproveCommand),
     /// Certificates
     #[command(subcommand)]
     Cert(CertCommand),
@@ -264,6 +267,41 @@ pub(super) enum TokenCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum ApproveCommand {
+    /// List what waits for a decision, newest first
+    List(ApproveList),
+    /// Approve a request: the client that made it gets the certificate when it asks again
+    Grant {
+        id: ApprovalId,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Deny a request: its client is told the reason until the request expires
+    Deny {
+        id: ApprovalId,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Forget a request, whatever was decided, so that its device may ask anew
+    Cancel {
+        id: ApprovalId,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApproveList {
+    /// Also what was decided, cancelled or has expired
+    #[arg(long)]
+    pub(super) all: bool,
+    #[arg(long)]
+    pub(super) device: Option<HolderId>,
+    #[command(flatten)]
+    pub(super) page: PageArguments,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum CertCommand {
     /// List certificates, newest first
     List(CertList),
@@ -332,7 +370,7 @@ pub(super) enum LogCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
-    /// Make a key and get the first certificate
+    /// Make a key and get the first certificate; waits where an operator has to approve it
     Enrol(AgentEnrol),
     /// Get the next certificate, with a new key
     Renew(AgentServer),

@@ -1,6 +1,7 @@
 //! The command line: one file a command, and the only place that ends the process.
 
 mod agent;
+mod approve;
 mod arguments;
 mod ca;
 mod cert;
@@ -87,6 +88,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Device(command) => device::run(&global, command).await,
         Command::Identity(command) => identity::run(&global, command).await,
         Command::Token(command) => token::run(&global, command).await,
+        Command::Approve(command) => approve::run(&global, command).await,
         Command::Cert(command) => cert::run(&global, command).await,
         Command::Revoke(revoke) => revoke::run(&global, revoke).await,
         Command::Crl(command) => crl::run(&global, command).await,

@@ -11,7 +11,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
-use crate::authority::{Failed, Issued};
+use crate::authority::{Failed, Outcome};
 use crate::fleet::enrol::{Class, Refusal};
 use crate::pki::body::{self, BodyError};
 use crate::pki::cms;
@@ -33,6 +33,12 @@ const LINE: usize = 76;
 pub(super) enum Answer {
     /// DER of a certs-only message, to be sent in base64.
     Certificates(Vec<u8>),
+    /// 202 of RFC 7030 section 4.2.3: the same request is to be made again.
+    Later {
+        text: String,
+        /// In whole seconds, which is the one form that all known clients read (E45).
+        retry_after: u64,
+    },
     Refused {
         status: StatusCode,
         text: String,
@@ -41,9 +47,19 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Only what is in the record leaves: exactly the one certificate that was issued (E44).
-    pub(super) fn issued(issued: &Issued) -> Self {
-        Self::certificates(&[issued.certificate()])
+    /// Only what is in the record leaves: exactly the one certificate that was issued (E44), or the request that waits.
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Issued(issued) => Self::certificates(&[issued.certificate()]),
+            Outcome::Pending(pending) => Self::Later {
+                text: format!(
+                    "request {} waits for an operator's approval until {}: make the same request again, with the same key",
+                    pending.id, pending.expires
+                ),
+                // Never zero: a client that need not wait would not.
+                retry_after: pending.retry_after.as_secs().max(1),
+            },
+        }
     }
 
     pub(super) fn certificates(certificates: &[&[u8]]) -> Self {
@@ -124,6 +140,10 @@ impl Answer {
                 let text = if wrapped { in_lines(&text) } else { text };
                 let header = (CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
                 (StatusCode::OK, CERTS_ONLY, Some(header), text)
+            }
+            Self::Later { mut text, retry_after } => {
+                text.push('\n');
+                (StatusCode::ACCEPTED, PLAIN_TEXT, Some((RETRY_AFTER, HeaderValue::from(retry_after))), text)
             }
             Self::Refused { status, mut text, header } => {
                 text.push('\n');

@@ -57,7 +57,7 @@ where
     };
     // A store that does not answer is our trouble, not the client's. Should the commit go through after all, the same
     // key gets the same certificate (B47).
-    let issued =
+    let outcome =
         timeout(limits.request_timeout, authority.enrol(asked)).await.map_err(|_| Answer::too_late())??;
-    Ok(Answer::issued(&issued))
+    Ok(Answer::of(&outcome))
 }

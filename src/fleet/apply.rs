@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::approval::{ApprovalRow, Verdict};
 use super::event::{Event, Fact, Issuance, Proof};
 use super::rows::{
-    At, CERTIFICATE, CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE,
-    CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE,
-    DEVICE_BY_SERIAL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY,
-    Identity, KEY, KeyRow, LastRefusal, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER,
-    TokenRow, get, key, plate, put,
+    APPROVAL, APPROVAL_BY_HOLDER, APPROVAL_BY_KEY, APPROVAL_BY_TIME, APPROVAL_UNDECIDED, At, CERTIFICATE,
+    CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE, CONFIGURATION,
+    CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE, DEVICE_BY_SERIAL,
+    DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow,
+    LastRefusal, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, plate,
+    put,
 };
 use crate::clock::Timestamp;
-use crate::ids::{Digest, HolderId, Reason, Serial};
+use crate::ids::{ApprovalId, Digest, HolderId, Reason, Serial};
 use crate::store::{Rows, StoreError, Table};
 
 /// A row of what a CA's CRL lists.
@@ -36,8 +38,8 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
         Fact::DeviceMoved { device, to, marks, owner, .. } => {
             note(rows, device, at)?;
             let mut row: Device = expect(rows, DEVICE, device.as_str().as_bytes())?;
-            rows.remove(DEVICE_BY_STAGE, &pair(row.stage.as_str(), device))?;
-            rows.put(DEVICE_BY_STAGE, &pair(to.as_str(), device), &[])?;
+            rows.remove(DEVICE_BY_STAGE, &pair(row.stage.as_str(), device.as_str()))?;
+            rows.put(DEVICE_BY_STAGE, &pair(to.as_str(), device.as_str()), &[])?;
             if row.stage != *to {
                 row.stage_since = at;
             }
@@ -71,6 +73,7 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
                 spent: None,
                 cancelled: None,
                 serial: None,
+                approval: None,
             };
             rows.put(TOKEN_BY_HOLDER, &numbered(holder, at), token.as_bytes())?;
             put(rows, TOKEN, token.as_bytes(), &row)
@@ -80,6 +83,24 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
             let mut row: TokenRow = expect(rows, TOKEN, token.as_bytes())?;
             row.cancelled = Some(at);
             put(rows, TOKEN, token.as_bytes(), &row)
+        }
+        Fact::ApprovalAsked { .. } => approval_asked(rows, at, &event.fact),
+        Fact::ApprovalGranted { approval, holder, reason, .. } => {
+            note(rows, holder, at)?;
+            let reason = reason.clone();
+            decided(rows, approval, Verdict { granted: true, by: event.actor.clone(), at, reason })
+        }
+        Fact::ApprovalDenied { approval, holder, reason, .. } => {
+            note(rows, holder, at)?;
+            let reason = Some(reason.clone());
+            decided(rows, approval, Verdict { granted: false, by: event.actor.clone(), at, reason })
+        }
+        Fact::ApprovalCancelled { approval, holder, .. } => {
+            note(rows, holder, at)?;
+            let mut row: ApprovalRow = expect(rows, APPROVAL, approval.as_bytes())?;
+            rows.remove(APPROVAL_UNDECIDED, &row.asked.event.0.to_be_bytes())?;
+            row.cancelled = Some(at);
+            put(rows, APPROVAL, approval.as_bytes(), &row)
         }
         Fact::CertificateIssued(issuance) => certificate_issued(rows, at, issuance),
         Fact::CertificateRevoked { serial, reason, invalid_since, .. } => {
@@ -112,6 +133,46 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
     }
 }
 
+fn approval_asked(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> {
+    let Fact::ApprovalAsked { approval, holder, profile, key: public_key, proof, expires, source } = fact
+    else {
+        return Ok(());
+    };
+    note(rows, holder, at)?;
+    let row = ApprovalRow {
+        id: *approval,
+        holder: holder.clone(),
+        profile: profile.clone(),
+        key: *public_key,
+        proof: proof.clone(),
+        source: *source,
+        asked: at,
+        expires: *expires,
+        verdict: None,
+        cancelled: None,
+        serial: None,
+    };
+    let id = approval.as_bytes();
+    put(rows, APPROVAL, id, &row)?;
+    rows.put(APPROVAL_BY_TIME, &at.event.0.to_be_bytes(), id)?;
+    rows.put(APPROVAL_UNDECIDED, &at.event.0.to_be_bytes(), id)?;
+    rows.put(APPROVAL_BY_HOLDER, &pair(holder.as_str(), profile.as_str()), id)?;
+    rows.put(APPROVAL_BY_KEY, public_key.as_bytes(), id)?;
+    if let Proof::Token { token } = proof {
+        let mut row: TokenRow = expect(rows, TOKEN, token.as_bytes())?;
+        row.approval = Some(*approval);
+        put(rows, TOKEN, token.as_bytes(), &row)?;
+    }
+    Ok(())
+}
+
+fn decided(rows: &mut dyn Rows, id: &ApprovalId, verdict: Verdict) -> Result<(), StoreError> {
+    let mut row: ApprovalRow = expect(rows, APPROVAL, id.as_bytes())?;
+    rows.remove(APPROVAL_UNDECIDED, &row.asked.event.0.to_be_bytes())?;
+    row.verdict = Some(verdict);
+    put(rows, APPROVAL, id.as_bytes(), &row)
+}
+
 fn ca_created(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> {
     let Fact::CaCreated { ca, issuer, serial, key: public_key, not_before, not_after, certificate } = fact
     else {
@@ -131,6 +192,7 @@ fn ca_created(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError
         stage_event: None,
         owner: None,
         proof: Proof::Authority,
+        approval: None,
         replaces: None,
         replaced_by: None,
         not_before: *not_before,
@@ -172,8 +234,8 @@ fn device_registered(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), Sto
     };
     put(rows, DEVICE, id, &row)?;
     rows.put(DEVICE_BY_TIME, &at.event.0.to_be_bytes(), id)?;
-    rows.put(DEVICE_BY_STAGE, &pair(stage.as_str(), device), &[])?;
-    rows.put(DEVICE_BY_MODEL, &pair(model, device), &[])?;
+    rows.put(DEVICE_BY_STAGE, &pair(stage.as_str(), device.as_str()), &[])?;
+    rows.put(DEVICE_BY_MODEL, &pair(model, device.as_str()), &[])?;
     rows.put(DEVICE_BY_PLATE, plate(model, serial).as_bytes(), id)?;
     rows.put(DEVICE_BY_SERIAL, &key(&[maker.as_str().as_bytes(), serial.as_bytes(), id]), &[])
 }
@@ -190,6 +252,7 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
         stage_event: issued.stage_event,
         owner: issued.owner.clone(),
         proof: issued.proof.clone(),
+        approval: issued.approval,
         replaces: issued.replaces,
         replaced_by: None,
         not_before: issued.not_before,
@@ -212,6 +275,11 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
         row.spent = Some(at);
         row.serial = Some(issued.serial);
         put(rows, TOKEN, token.as_bytes(), &row)?;
+    }
+    if let Some(approval) = &issued.approval {
+        let mut row: ApprovalRow = expect(rows, APPROVAL, approval.as_bytes())?;
+        row.serial = Some(issued.serial);
+        put(rows, APPROVAL, approval.as_bytes(), &row)?;
     }
     let holder = issued.holder.as_str().as_bytes();
     if let Some(mut device) = get::<Device>(rows, DEVICE, holder)? {
@@ -292,8 +360,8 @@ fn numbered(holder: &HolderId, at: At) -> Vec<u8> {
     key(&[holder.as_str().as_bytes(), &at.event.0.to_be_bytes()])
 }
 
-fn pair(first: &str, holder: &HolderId) -> Vec<u8> {
-    key(&[first.as_bytes(), holder.as_str().as_bytes()])
+fn pair(first: &str, second: &str) -> Vec<u8> {
+    key(&[first.as_bytes(), second.as_bytes()])
 }
 
 /// A row that an earlier event must have written.

@@ -1,6 +1,7 @@
 //! The events of the ledger: what happened, who did it. Their JSON is kept for ever, so fields are only ever added.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine;
@@ -9,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::Timestamp;
 use crate::ids::{
-    CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial, StageName,
+    ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial,
+    StageName,
 };
 
 /// One thing that happened, and who made it happen.
@@ -36,6 +38,19 @@ pub enum Actor {
     },
     /// A device or another machine identity, at the EST door.
     Holder { id: HolderId },
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("the authority"),
+            Self::Operator { role, name, credential: None } => write!(f, "{role} ({name})"),
+            Self::Operator { role, name, credential: Some(serial) } => {
+                write!(f, "{role} ({name}, certificate {serial})")
+            }
+            Self::Holder { id } => write!(f, "{id}"),
+        }
+    }
 }
 
 /// What happened.
@@ -108,6 +123,42 @@ pub enum Fact {
         token: Digest,
         holder: HolderId,
     },
+    /// A first enrolment that nothing stands against but that an operator has to approve it.
+    ApprovalAsked {
+        approval: ApprovalId,
+        holder: HolderId,
+        profile: ProfileName,
+        /// SHA-256 of the requested subject public key info.
+        key: Digest,
+        /// The credential that asked: no other may fetch the certificate.
+        proof: Proof,
+        expires: Timestamp,
+        /// The address that the request came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<IpAddr>,
+    },
+    ApprovalGranted {
+        approval: ApprovalId,
+        holder: HolderId,
+        profile: ProfileName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Until the request expires its client is told the reason.
+    ApprovalDenied {
+        approval: ApprovalId,
+        holder: HolderId,
+        profile: ProfileName,
+        reason: String,
+    },
+    /// As if it had not been asked: whatever was decided, the holder may ask anew.
+    ApprovalCancelled {
+        approval: ApprovalId,
+        holder: HolderId,
+        profile: ProfileName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     CertificateIssued(Box<Issuance>),
     CertificateRevoked {
         serial: Serial,
@@ -165,6 +216,9 @@ pub struct Issuance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     pub proof: Proof,
+    /// The approval that it took, when policy asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Serial>,
     pub not_before: Timestamp,

@@ -4,6 +4,7 @@
 //! into the tables and may not refuse.
 
 pub mod apply;
+pub mod approval;
 pub mod enrol;
 pub mod event;
 pub mod movement;
@@ -14,5 +15,6 @@ pub mod revoke;
 pub mod rows;
 pub mod token;
 
+pub use approval::{ApprovalRow, Verdict};
 pub use event::{Actor, Cause, Der, Event, Fact, Issuance, Proof};
 pub use rows::{At, CertificateRow, CrlRow, Device, Enrolment, Identity, KeyRow, Status, TokenRow};

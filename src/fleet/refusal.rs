@@ -5,7 +5,7 @@ use std::fmt;
 use super::enrol::Unbound;
 use super::names::RecordIncomplete;
 use crate::clock::Timestamp;
-use crate::ids::{Digest, HolderId, MakerName, ProfileName, StageName};
+use crate::ids::{ApprovalId, Digest, HolderId, MakerName, ProfileName, StageName};
 
 /// Why nothing is granted. The texts are for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,25 @@ pub enum Refusal {
     KeyCompromised { holder: HolderId, key: Digest },
     #[error("this public key had a certificate before, which is no longer good: make a new key pair")]
     KeySpent { holder: HolderId, key: Digest },
+    /// To whoever asks with another credential; what was decided is between the operator and the one that asked.
+    #[error(
+        "request {approval} is another client's, and only the credential that it was made with can fetch its certificate; an operator can cancel it ('vitae approve cancel {approval}'), and it expires at {expires}"
+    )]
+    ApprovalOfAnother { holder: HolderId, approval: ApprovalId, expires: Timestamp },
+    #[error(
+        "request {approval} of this device for profile {profile} is under way with another key: ask with that key, or have an operator cancel it ('vitae approve cancel {approval}'); it expires at {expires}"
+    )]
+    ApprovalWithOtherKey {
+        holder: HolderId,
+        profile: ProfileName,
+        approval: ApprovalId,
+        key: Digest,
+        expires: Timestamp,
+    },
+    #[error(
+        "an operator denied request {approval}: {reason}; asking again is of no use before {expires}, unless an operator cancels it"
+    )]
+    ApprovalDenied { holder: HolderId, approval: ApprovalId, reason: String, expires: Timestamp },
     #[error(transparent)]
     RecordIncomplete(#[from] RecordIncomplete),
     #[error("the record of this holder cannot be written into a certificate of profile {profile}: {reason}")]
@@ -86,9 +105,10 @@ impl Refusal {
             Self::NoCredentials | Self::NoCertificate | Self::UnknownToken | Self::TokenNotGood { .. } => {
                 Class::Unauthenticated
             }
-            Self::KeyOfAnother { .. } | Self::KeyOfOtherPurpose { .. } | Self::KeySpent { .. } => {
-                Class::Conflict
-            }
+            Self::KeyOfAnother { .. }
+            | Self::KeyOfOtherPurpose { .. }
+            | Self::KeySpent { .. }
+            | Self::ApprovalWithOtherKey { .. } => Class::Conflict,
             Self::KeyKind { .. } | Self::Unbound { .. } => Class::Invalid,
             _ => Class::Forbidden,
         }
@@ -116,6 +136,9 @@ impl Refusal {
             Self::KeyOfOtherPurpose { .. } => "key-of-other-purpose",
             Self::KeyCompromised { .. } => "key-compromised",
             Self::KeySpent { .. } => "key-spent",
+            Self::ApprovalOfAnother { .. } => "approval-of-another",
+            Self::ApprovalWithOtherKey { .. } => "approval-with-other-key",
+            Self::ApprovalDenied { .. } => "approval-denied",
             Self::RecordIncomplete(_) => "record-incomplete",
             Self::Unnameable { .. } => "record-unnameable",
             Self::NameMismatch { .. } => "name-mismatch",
@@ -140,6 +163,9 @@ impl Refusal {
             | Self::KeyOfOtherPurpose { holder, .. }
             | Self::KeyCompromised { holder, .. }
             | Self::KeySpent { holder, .. }
+            | Self::ApprovalOfAnother { holder, .. }
+            | Self::ApprovalWithOtherKey { holder, .. }
+            | Self::ApprovalDenied { holder, .. }
             | Self::Unnameable { holder, .. }
             | Self::NameMismatch { holder, .. }
             | Self::UsageNotGiven { holder, .. }
@@ -154,7 +180,8 @@ impl Refusal {
             Self::KeyOfAnother { key, .. }
             | Self::KeyOfOtherPurpose { key, .. }
             | Self::KeyCompromised { key, .. }
-            | Self::KeySpent { key, .. } => Some(*key),
+            | Self::KeySpent { key, .. }
+            | Self::ApprovalWithOtherKey { key, .. } => Some(*key),
             _ => None,
         }
     }

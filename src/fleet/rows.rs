@@ -6,9 +6,12 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::approval::ApprovalRow;
 use super::event::Proof;
 use crate::clock::Timestamp;
-use crate::ids::{CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
+use crate::ids::{
+    ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, Serial, StageName,
+};
 use crate::store::{Each, Range, Rows, StoreError, Table, View, prefix_end};
 
 pub const DEVICE: Table = Table("device");
@@ -21,6 +24,15 @@ pub const DEVICE_BY_TIME: Table = Table("device-by-time");
 pub const IDENTITY: Table = Table("identity");
 pub const TOKEN: Table = Table("token");
 pub const TOKEN_BY_HOLDER: Table = Table("token-by-holder");
+pub const APPROVAL: Table = Table("approval");
+/// Event number to id, in the order in which they were asked for.
+pub const APPROVAL_BY_TIME: Table = Table("approval-by-time");
+/// Those that nobody has decided yet, likewise; some of them may have expired.
+pub const APPROVAL_UNDECIDED: Table = Table("approval-undecided");
+/// Holder and profile to the id of their last one: the others are over.
+pub const APPROVAL_BY_HOLDER: Table = Table("approval-by-holder");
+/// Public key to the id of the last one that asked with it.
+pub const APPROVAL_BY_KEY: Table = Table("approval-by-key");
 pub const KEY: Table = Table("key");
 pub const CERTIFICATE: Table = Table("certificate");
 pub const CERTIFICATE_BY_HOLDER: Table = Table("certificate-by-holder");
@@ -37,7 +49,7 @@ pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 21] = [
+pub const ALL: [Table; 26] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -47,6 +59,11 @@ pub const ALL: [Table; 21] = [
     IDENTITY,
     TOKEN,
     TOKEN_BY_HOLDER,
+    APPROVAL,
+    APPROVAL_BY_TIME,
+    APPROVAL_UNDECIDED,
+    APPROVAL_BY_HOLDER,
+    APPROVAL_BY_KEY,
     KEY,
     CERTIFICATE,
     CERTIFICATE_BY_HOLDER,
@@ -130,6 +147,8 @@ pub struct CertificateRow {
     pub stage_event: Option<EventNumber>,
     pub owner: Option<String>,
     pub proof: Proof,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
     pub replaces: Option<Serial>,
     pub replaced_by: Option<Serial>,
     pub not_before: Timestamp,
@@ -185,6 +204,9 @@ pub struct TokenRow {
     pub cancelled: Option<At>,
     /// The certificate it was spent on.
     pub serial: Option<Serial>,
+    /// The last request that was made with it and had to wait for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,6 +266,32 @@ pub fn certificate(view: &dyn View, serial: &Serial) -> Result<Option<Certificat
 
 pub fn token(view: &dyn View, digest: &Digest) -> Result<Option<TokenRow>, StoreError> {
     get(view, TOKEN, digest.as_bytes())
+}
+
+pub fn approval(view: &dyn View, id: &ApprovalId) -> Result<Option<ApprovalRow>, StoreError> {
+    get(view, APPROVAL, id.as_bytes())
+}
+
+/// The last request of a holder for a profile that had to wait for approval.
+pub fn last_approval(
+    view: &dyn View,
+    holder: &HolderId,
+    profile: &ProfileName,
+) -> Result<Option<ApprovalRow>, StoreError> {
+    let key = key(&[holder.as_str().as_bytes(), profile.as_str().as_bytes()]);
+    approval_behind(view, APPROVAL_BY_HOLDER, &key)
+}
+
+/// The last request with a public key that had to wait for approval.
+pub fn last_approval_of_key(view: &dyn View, key: &Digest) -> Result<Option<ApprovalRow>, StoreError> {
+    approval_behind(view, APPROVAL_BY_KEY, key.as_bytes())
+}
+
+fn approval_behind(view: &dyn View, index: Table, key: &[u8]) -> Result<Option<ApprovalRow>, StoreError> {
+    let Some(id) = view.get(index, key)? else { return Ok(None) };
+    let id = <[u8; 8]>::try_from(&*id)
+        .map_err(|_| StoreError::Corrupt { table: index.0, reason: "a row is not an id".to_owned() })?;
+    approval(view, &ApprovalId::from_bytes(id))
 }
 
 pub fn key_row(view: &dyn View, key: &Digest) -> Result<Option<KeyRow>, StoreError> {

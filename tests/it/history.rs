@@ -8,7 +8,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vitae::agent::DeviceKey;
 use vitae::authority::{
-    self, Authority, EnrolRequest, Failed, Fold, Operator, PresentedChain, RevocationAsked,
+    self, ApprovalFilter, Authority, EnrolRequest, Failed, Fold, Operator, Outcome, PresentedChain,
+    RevocationAsked,
 };
 use vitae::clock::{Clock, ManualClock, SystemRandom, Timestamp};
 use vitae::config::{Cell, Config};
@@ -19,6 +20,8 @@ use vitae::ids::{CaName, HolderId, ProfileName, Reason, StageName};
 use vitae::pki::certificate::Certificate;
 use vitae::pki::csr::VerifiedCsr;
 use vitae::store::redb::RedbStore;
+
+use crate::process::copy;
 
 pub(crate) const MINUTE: u64 = 60_000;
 pub(crate) const DAY: u64 = 24 * 60 * MINUTE;
@@ -48,6 +51,16 @@ impl Dice {
     }
 }
 
+/// The policy is the shipped one, but that some first enrolments need an operator's word: by stage and by profile.
+const APPROVALS: [(&str, &str, &str); 2] = [
+    (
+        "lifecycle.toml",
+        "[matrix.tls]\ndeployment = \"issue when claimed\"",
+        "[matrix.tls]\ndeployment = \"issue when claimed with approval\"",
+    ),
+    ("profiles/svc.toml", "authenticate-by", "approval = true\nauthenticate-by"),
+];
+
 /// A certificate that somebody has, with its key.
 #[derive(Clone)]
 pub(crate) struct Held {
@@ -56,12 +69,22 @@ pub(crate) struct Held {
     pub(crate) certificate: Certificate,
 }
 
+/// A request that was told to come again.
+#[derive(Clone)]
+struct Waiting {
+    profile: ProfileName,
+    key: Arc<DeviceKey>,
+    request: Vec<u8>,
+    credentials: Credentials,
+}
+
 /// A device or another machine, as it sees itself.
 struct Unit {
     id: HolderId,
     serial: Option<String>,
     held: Vec<Held>,
     tokens: Vec<(ProfileName, String)>,
+    waiting: Vec<Waiting>,
 }
 
 /// What came of it, to know that the history was worth looking at.
@@ -75,6 +98,9 @@ pub(crate) struct Tally {
     pub(crate) revoked: usize,
     pub(crate) held: usize,
     pub(crate) released: usize,
+    /// Requests that were told to wait, and certificates that were fetched by an approval.
+    pub(crate) waited: usize,
+    pub(crate) approved: usize,
     /// Why nothing was issued, and how often.
     pub(crate) codes: BTreeMap<&'static str, usize>,
 }
@@ -95,7 +121,15 @@ impl History {
     pub(crate) async fn begin(seed: u64) -> Self {
         let folder = tempfile::Builder::new().prefix("vitae-it-").tempdir().unwrap();
         let data = folder.path().join("data");
-        let config = Arc::new(Config::load(Path::new("ca-config")).unwrap());
+        let policy = folder.path().join("config");
+        copy(Path::new("ca-config"), &policy);
+        for (file, from, to) in APPROVALS {
+            let path = policy.join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from), "{file} says {from}");
+            std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        }
+        let config = Arc::new(Config::load(&policy).unwrap());
         let clock = ManualClock::at("2026-11-23T10:00:00Z".parse().unwrap());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let random = Arc::new(SystemRandom);
@@ -107,6 +141,11 @@ impl History {
         let operator = authority.local_operator().unwrap();
         let (dice, tally) = (Dice(seed), Tally::default());
         Self { folder, config, clock, store, authority, operator, dice, tally, units: Vec::new() }
+    }
+
+    /// The policy by which it happens.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.folder.path().join("config")
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -143,8 +182,10 @@ impl History {
                     self.enrol_by_token(unit).await;
                 }
             }
-            58..72 => self.enrol_by_birth().await,
-            72..88 => self.renew().await,
+            58..69 => self.enrol_by_birth().await,
+            69..73 => self.decide_approval().await,
+            73..77 => self.ask_again().await,
+            77..88 => self.renew().await,
             88..94 => self.revoke().await,
             94..96 => self.cancel_token().await,
             96..98 => self.publish().await,
@@ -207,7 +248,7 @@ impl History {
     }
 
     fn come(&mut self, id: HolderId, serial: Option<String>) {
-        self.units.push(Unit { id, serial, held: Vec::new(), tokens: Vec::new() });
+        self.units.push(Unit { id, serial, held: Vec::new(), tokens: Vec::new(), waiting: Vec::new() });
     }
 
     async fn move_one(&mut self) {
@@ -271,6 +312,37 @@ impl History {
         }
     }
 
+    /// An operator grants, denies or cancels something; mostly something that waits for it.
+    async fn decide_approval(&mut self) {
+        let filter = ApprovalFilter::default();
+        let all = self.authority.approvals(&self.operator, &filter).unwrap().items;
+        let waits: Vec<_> = all.iter().filter(|view| view.status.as_str() == "pending").cloned().collect();
+        let from = if self.dice.percent(80) { waits } else { all };
+        let Some(view) = self.dice.pick(&from) else { return };
+        let (authority, operator) = (&self.authority, &self.operator);
+        let said = match self.dice.below(10) {
+            0..7 => authority.grant_approval(operator, &view.id, Some("a reason")).await,
+            7..9 => authority.deny_approval(operator, &view.id, "a reason").await,
+            _ => authority.cancel_approval(operator, &view.id, None).await,
+        };
+        if let Err(failed) = said {
+            self.refused(failed);
+        }
+    }
+
+    /// A device that was told to wait comes again, mostly as it was told to.
+    async fn ask_again(&mut self) {
+        let Some(unit) = self.somebody(|unit| !unit.waiting.is_empty()) else { return };
+        let place = self.dice.below(self.units[unit].waiting.len());
+        let mut again = self.units[unit].waiting.remove(place);
+        if self.dice.percent(10) {
+            again.key = Arc::new(DeviceKey::generate().unwrap());
+            again.request = again.key.request(None).unwrap();
+        }
+        let Waiting { profile, key, request, credentials } = again;
+        self.ask(unit, &profile, false, key, &request, &credentials).await;
+    }
+
     async fn enrol_by_token(&mut self, unit: usize) {
         // Mostly the newest, once; others must be refused.
         let tokens = &mut self.units[unit].tokens;
@@ -325,10 +397,10 @@ impl History {
         profile: &ProfileName,
         renewal: bool,
         key: Arc<DeviceKey>,
-        request: &[u8],
+        der: &[u8],
         credentials: &Credentials,
     ) {
-        let csr = VerifiedCsr::from_der(request).unwrap();
+        let csr = VerifiedCsr::from_der(der).unwrap();
         let rules = self.config.profiles().get(profile).unwrap();
         let request = EnrolRequest {
             profile: rules,
@@ -340,7 +412,14 @@ impl History {
             source: None,
         };
         match self.authority.enrol(request).await {
-            Ok(issued) => {
+            Ok(Outcome::Pending(_)) => {
+                assert!(!renewal && ["tls", "svc"].contains(&profile.as_str()), "{profile}");
+                self.tally.waited += 1;
+                let (request, credentials) = (der.to_vec(), credentials.clone());
+                let waiting = Waiting { profile: profile.clone(), key, request, credentials };
+                self.units[unit].waiting.push(waiting);
+            }
+            Ok(Outcome::Issued(issued)) => {
                 let certificate = Certificate::from_der(issued.certificate()).unwrap();
                 assert_eq!(certificate.serial(), Some(issued.serial()));
                 assert_eq!(certificate.spki_der(), csr.public_key().spki_der());

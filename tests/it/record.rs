@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use sha2::Sha256;
 use vitae::authority::{self, Authority, Failed, Fold, HistoryLine, QueryRefused, Trace};
 use vitae::clock::{Clock, ManualClock, SystemRandom, Timestamp};
-use vitae::fleet::{Event, Fact, Issuance, Proof};
-use vitae::ids::{Digest, EventNumber, HolderId, Serial};
+use vitae::fleet::{Actor, Event, Fact, Issuance, Proof};
+use vitae::ids::{ApprovalId, Digest, EventNumber, HolderId, Serial};
 use vitae::ledger::entry::{self, Entry};
 use vitae::pki::certificate::Certificate;
 use vitae::pki::crl;
@@ -20,7 +21,7 @@ use vitae::store::{Commit, EVENTS, LOG, Pending, Range, Store, StoreError, Table
 
 use crate::history::{Dice, History, Tally, latest};
 
-const STEPS: usize = 600;
+const STEPS: usize = 720;
 
 type Shown = Result<Trace, Failed<QueryRefused>>;
 
@@ -123,7 +124,7 @@ async fn examine(seed: u64) -> Tally {
     tables_follow_from_events(&history, &log);
     past_is_told_as_it_was(&history, &log, &photographs);
     past_is_told_as_a_replay_tells_it(&history, &log);
-    rules_were_kept(&log);
+    history.tally.approved = rules_were_kept(&history.policy(), &log);
     retired_devices_hold_nothing(&history, &log);
     assert!(lists_are_the_record(&mut history).await > 0, "some certificates are revoked or on hold");
 
@@ -139,6 +140,7 @@ fn is_rich(tally: &Tally) {
     assert!(tally.enrolled >= 30 && tally.renewed >= 20 && tally.repeated >= 1, "{tally:?}");
     assert!(tally.moved >= 20 && tally.revoked >= 20 && tally.refused >= 100, "{tally:?}");
     assert!(tally.held >= 1 && tally.released >= 1, "{tally:?}");
+    assert!(tally.waited >= 10 && tally.approved >= 3, "{tally:?}");
     for code in ["duplicate-key", "key-of-other-purpose", "certificate-not-good", "token-not-good", "stage"] {
         assert!(tally.codes.contains_key(code), "{code}: {tally:?}");
     }
@@ -254,20 +256,84 @@ fn past_is_told_as_a_replay_tells_it(history: &History, log: &Log) {
 }
 
 /// The matrix as the file says, read by other eyes than those of the program.
-fn matrix() -> BTreeMap<String, BTreeMap<String, String>> {
-    let text = std::fs::read_to_string("ca-config/lifecycle.toml").unwrap();
+fn matrix(policy: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(policy.join("lifecycle.toml")).unwrap();
     let file: toml::Table = text.parse().unwrap();
     file["matrix"].clone().try_into().unwrap()
 }
 
-/// I1: nothing outside the matrix. I4: a key has one holder and one purpose. Lineages begin with an enrolment.
-fn rules_were_kept(log: &Log) {
-    let matrix = matrix();
+/// What was asked of the operators, as the events say.
+#[derive(Default)]
+struct Approvals {
+    /// Those that may still be granted or fetched by, with whether they were granted.
+    open: BTreeMap<ApprovalId, (Fact, bool)>,
+    cancelled_tokens: BTreeSet<Digest>,
+    fetched: usize,
+}
+
+impl Approvals {
+    fn follow(&mut self, entry: &Entry<Event>) {
+        let by_operator = matches!(entry.event.actor, Actor::Operator { .. });
+        match &entry.event.fact {
+            Fact::ApprovalAsked { approval, holder, profile, .. } => {
+                for (other, _) in self.open.values() {
+                    let Fact::ApprovalAsked { holder: one, profile: other, expires, .. } = other else {
+                        continue;
+                    };
+                    let alive = entry.time <= *expires;
+                    assert!(
+                        !(alive && one == holder && other == profile),
+                        "event {}: two wait",
+                        entry.number
+                    );
+                }
+                assert!(self.open.insert(*approval, (entry.event.fact.clone(), false)).is_none());
+            }
+            Fact::ApprovalGranted { approval, .. } => {
+                let (_, granted) = self.open.get_mut(approval).expect("it waits");
+                assert!(by_operator && !std::mem::replace(granted, true), "event {}", entry.number);
+            }
+            Fact::ApprovalDenied { approval, .. } => {
+                assert!(by_operator && !self.open[approval].1, "event {}", entry.number);
+            }
+            Fact::ApprovalCancelled { approval, .. } => {
+                assert!(by_operator && self.open.remove(approval).is_some(), "event {}", entry.number);
+            }
+            Fact::TokenCancelled { token, .. } => drop(self.cancelled_tokens.insert(*token)),
+            _ => {}
+        }
+    }
+
+    /// E47, B17: each approval is good for one certificate, of the key, the holder and the credential that asked.
+    fn issue(&mut self, number: EventNumber, new: &Issuance, wanted: bool) {
+        if let Proof::Token { token } = &new.proof {
+            assert!(!self.cancelled_tokens.contains(token), "event {number}: its token was cancelled");
+        }
+        let Some(id) = &new.approval else {
+            return assert!(!wanted, "event {number}: nobody approved it");
+        };
+        let (asked, granted) = self.open.remove(id).expect("it was asked for and not fetched yet");
+        let Fact::ApprovalAsked { holder, profile, key, proof, .. } = asked else { panic!("{asked:?}") };
+        assert!(granted, "event {number}: nobody has granted it");
+        assert_eq!(
+            (holder, profile, key, proof),
+            (new.holder.clone(), new.profile.clone(), new.key, new.proof.clone())
+        );
+        self.fetched += 1;
+    }
+}
+
+/// I1: nothing outside the matrix. I4: a key has one holder and one purpose. Lineages begin with an enrolment. How many
+/// certificates an operator has approved.
+fn rules_were_kept(policy: &Path, log: &Log) -> usize {
+    let matrix = matrix(policy);
+    let mut approvals = Approvals::default();
     let mut place: BTreeMap<&HolderId, (String, BTreeSet<String>, EventNumber)> = BTreeMap::new();
     let mut keys: BTreeMap<Digest, (HolderId, String)> = BTreeMap::new();
     let mut issued: BTreeMap<Serial, &Issuance> = BTreeMap::new();
     let mut tokens: BTreeSet<Digest> = BTreeSet::new();
     for entry in &log.entries {
+        approvals.follow(entry);
         match &entry.event.fact {
             Fact::DeviceRegistered { device, stage, marks, .. } => {
                 place.insert(device, (stage.to_string(), marks.clone(), entry.number));
@@ -291,8 +357,12 @@ fn rules_were_kept(log: &Log) {
                     assert!(tokens.insert(token), "event {}: a token is spent twice", entry.number);
                 }
                 let renewal = lineage(&issued, new);
+                let mut by_hand = profile == "svc";
                 if let Some((stage, marks, since)) = place.get(&new.holder) {
                     let cell = matrix[&profile].get(stage).map_or("", String::as_str);
+                    let stripped = cell.strip_suffix(" with approval");
+                    by_hand |= stripped.is_some();
+                    let cell = stripped.unwrap_or(cell);
                     let (rule, mark) = cell.split_once(" when ").unwrap_or((cell, ""));
                     let before =
                         issued.values().any(|it| it.holder == new.holder && it.profile == new.profile);
@@ -302,11 +372,18 @@ fn rules_were_kept(log: &Log) {
                     assert_eq!(new.stage.as_ref().map(ToString::to_string).as_ref(), Some(stage));
                     assert_eq!(new.stage_event, Some(*since));
                 }
+                approvals.issue(entry.number, new, by_hand && !renewal && is_asked_for(new));
                 assert!(issued.insert(new.serial, new).is_none(), "serial {} was given twice", new.serial);
             }
             _ => {}
         }
     }
+    approvals.fetched
+}
+
+/// Not one that the authority has issued to itself.
+fn is_asked_for(new: &Issuance) -> bool {
+    new.proof != Proof::Authority
 }
 
 /// Whether it renews another; what it renews was issued to the same holder for the same purpose.

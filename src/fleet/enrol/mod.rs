@@ -1,5 +1,6 @@
 //! Decides an enrolment or a renewal: who asks, whether the stage allows it, and what will be granted.
 
+mod approval;
 mod binding;
 mod gate;
 mod key;
@@ -9,11 +10,14 @@ pub use binding::{Bindings, Unbound};
 
 use super::event::Proof;
 use super::names::{Holder, RecordIncomplete, RenderedAltName};
+pub use approval::Entry;
+use approval::Standing;
+
 pub use super::refusal::{CertificateState, Class, Refusal, TokenState};
 use super::rows;
 use crate::clock::Timestamp;
 use crate::config::{Config, HolderKind, NameAttribute, Profile};
-use crate::ids::{Digest, EventNumber, HolderId, MakerName, Serial, StageName};
+use crate::ids::{ApprovalId, Digest, EventNumber, HolderId, MakerName, Serial, StageName};
 use crate::store::{StoreError, View};
 
 /// What is asked for, and by what right.
@@ -66,6 +70,27 @@ pub enum Decision {
     Issue(Box<Grant>),
     /// This key already has a good certificate of this profile: the answer was lost, give it again.
     Repeat(Serial),
+    /// Nothing stands against it but that an operator has to approve it first.
+    Wait(Box<Waiting>),
+}
+
+/// A request that an operator has to approve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    grant: Grant,
+    entry: Option<Entry>,
+}
+
+impl Waiting {
+    /// What it would be granted: what would be refused after the approval is to be refused before.
+    pub fn would_be(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// `None`: no operator was asked yet.
+    pub fn entry(&self) -> Option<Entry> {
+        self.entry
+    }
 }
 
 /// Leave to issue one certificate. Only [`decide`] makes one.
@@ -76,6 +101,7 @@ pub struct Grant {
     stage: Option<(StageName, EventNumber)>,
     owner: Option<String>,
     proof: Proof,
+    approval: Option<ApprovalId>,
     replaces: Option<Serial>,
     subject: Vec<(NameAttribute, String)>,
     alt_names: Vec<RenderedAltName>,
@@ -97,6 +123,10 @@ impl Grant {
     }
     pub fn proof(&self) -> &Proof {
         &self.proof
+    }
+    /// The operators' approval, where policy asks for one.
+    pub fn approval(&self) -> Option<ApprovalId> {
+        self.approval
     }
     pub fn replaces(&self) -> Option<Serial> {
         self.replaces
@@ -150,7 +180,8 @@ pub fn decide(
     if let Some(serial) = key::check(view, ask, &proven, now)? {
         return Ok(Decision::Repeat(serial));
     }
-    Ok(Decision::Issue(Box::new(Grant {
+    let standing = approval::check(view, config, ask, &holder, &proven, now)?;
+    let grant = Grant {
         holder: proven.holder,
         model: holder.model().map(str::to_owned),
         stage: match &holder {
@@ -162,11 +193,20 @@ pub fn decide(
             Holder::Identity(identity) => Some(identity.owner.clone()),
         },
         proof: proven.proof,
+        approval: match standing {
+            Standing::Granted(id) => Some(id),
+            Standing::NotNeeded | Standing::ToBeAsked | Standing::Pending(_) => None,
+        },
         replaces: proven.renews.map(|row| row.serial),
         subject: holder.subject(profile)?,
         alt_names: holder.alt_names(profile)?,
         also_known_as: holder.also_known_as(),
-    })))
+    };
+    Ok(match standing {
+        Standing::NotNeeded | Standing::Granted(_) => Decision::Issue(Box::new(grant)),
+        Standing::ToBeAsked => Decision::Wait(Box::new(Waiting { grant, entry: None })),
+        Standing::Pending(entry) => Decision::Wait(Box::new(Waiting { grant, entry: Some(entry) })),
+    })
 }
 
 fn load(view: &dyn View, id: &HolderId) -> Result<Holder, EnrolError> {

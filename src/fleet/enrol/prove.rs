@@ -1,6 +1,6 @@
 //! Who asks: a certificate to be renewed, a birth certificate, or a one-time token.
 
-use super::{Ask, ClientCertificate, EnrolError, PresentedToken};
+use super::{Ask, ClientCertificate, EnrolError, PresentedToken, approval};
 use crate::clock::Timestamp;
 use crate::config::{Config, Profile, Proof as AcceptedProof};
 use crate::fleet::event::Proof;
@@ -173,7 +173,9 @@ fn prove_by_token(
     let state = match (row.spent, row.cancelled) {
         (Some(at), _) => Some(TokenState::Spent(at.time)),
         (None, Some(at)) => Some(TokenState::Cancelled(at.time)),
-        (None, None) if now > row.expires => Some(TokenState::Expired(row.expires)),
+        (None, None) if now > row.expires && !approval::keeps_good(view, &row, now)? => {
+            Some(TokenState::Expired(row.expires))
+        }
         (None, None) => None,
     };
     if let Some(state) = state {
