@@ -58,12 +58,13 @@ fn every_route(device: &str, serial: &str) -> Vec<(&'static str, &'static str, A
             json!({"kind": "signer", "name": "x", "owner": "x", "purpose": "x"})
         }
         "/api/v1/tokens" => json!({"device": device, "profile": "ldev"}),
+        "/api/v1/approvals/{approval}/deny" => json!({"reason": "a test"}),
         "/api/v1/revocations" => json!({"serials": [serial], "reason": "key-compromise"}),
         _ => json!({}),
     };
     let filled = |path: &str| {
         let path = path.replace("{id}", device).replace("{serial}", serial).replace("{ca}", "root");
-        path.replace("{token}", &"0".repeat(64))
+        path.replace("{token}", &"0".repeat(64)).replace("{approval}", &"0".repeat(16))
     };
     ROUTES
         .iter()
@@ -111,8 +112,9 @@ async fn every_route_answers_an_admin() {
     for (method, path, ask) in every_route(id.as_str(), &device.serial().to_string()) {
         for reply in [https(&house, Some(&admin), &ask).await, socket(&house, &ask).await] {
             let again = [404, 409].contains(&reply.status);
-            // The second to register, move or revoke finds it done; the token to be cancelled does not exist.
-            let changes = ["/move", "/cancel", "revocations", "devices", "identities"];
+            // The second to register, move or revoke finds it done; the token to be cancelled and the request to be
+            // decided do not exist.
+            let changes = ["/move", "/cancel", "/grant", "/deny", "revocations", "devices", "identities"];
             let may_be_done = method == "post" && changes.iter().any(|end| path.ends_with(end));
             assert!(reply.status < 300 || again && may_be_done, "{method} {path}: {}", reply.text());
         }

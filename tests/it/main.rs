@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod admin_api;
+mod approval;
+mod approval_credential;
+mod approval_operator;
 mod binding;
 mod cacerts;
 mod crl;

@@ -110,14 +110,15 @@ impl House {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        self.begin(arguments).end()
+    }
+
+    /// Begins a command that takes its time.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
         let (out, out_path) = self.scratch();
         let (err, err_path) = self.scratch();
-        let mut child = Reaped(self.command(arguments).stdout(out).stderr(err).spawn().unwrap());
-        let status = poll(PATIENCE, || child.0.try_wait().unwrap());
-        let text = |path| String::from_utf8(fs::read(path).unwrap()).unwrap();
-        let (out, err) = (text(out_path), text(err_path));
-        let status = status.unwrap_or_else(|| panic!("vitae {arguments:?} does not end: {out}{err}"));
-        Ended { code: status.code(), out, err }
+        let child = Reaped(self.command(arguments).stdout(out).stderr(err).spawn().unwrap());
+        Running { child, what: format!("{arguments:?}"), out: out_path, err: err_path }
     }
 
     /// The output of a command that must succeed.
@@ -243,6 +244,25 @@ impl Drop for Reaped {
         // One that has ended cannot be killed, which is as good.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// A command that runs.
+pub(crate) struct Running {
+    child: Reaped,
+    what: String,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Running {
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let status = poll(PATIENCE, || self.child.0.try_wait().unwrap());
+        let text = |path| String::from_utf8(fs::read(path).unwrap()).unwrap();
+        let (out, err) = (text(&self.out), text(&self.err));
+        let status = status.unwrap_or_else(|| panic!("vitae {} does not end: {out}{err}", self.what));
+        Ended { code: status.code(), out, err }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A real authority in a folder of its own, served on loopback, with a clock that the test moves.
 
+pub(crate) mod approval;
 pub(crate) mod csr;
 pub(crate) mod der;
 mod fleet;
