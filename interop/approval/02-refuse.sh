@@ -65,7 +65,7 @@ exit_codes() {
     unit BR700015 codes
     ask codes codes
     asked codes
-    local id code
+    local id
     id=$(<codes.approval)
     code() { set +e; vitae approve "$@" >code.txt 2>&1; echo "$?"; set -e; }
     equal "$(code deny "$id")" 2
