@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::clones::Clones;
 use super::text::deserialize_from_str;
 use crate::ids::{ProfileName, Reason, RoleName, StageName};
 
@@ -16,6 +17,7 @@ pub struct Lifecycle {
     pub(super) stages: Vec<Stage>,
     pub(super) transitions: Vec<Transition>,
     pub(super) matrix: BTreeMap<ProfileName, BTreeMap<StageName, Cell>>,
+    pub(super) clones: Clones,
 }
 
 impl Lifecycle {
@@ -71,6 +73,11 @@ impl Lifecycle {
     /// The transition by which a new record begins at `to`.
     pub fn registration(&self, to: &StageName) -> Option<&Transition> {
         self.transitions.iter().find(|t| t.from.is_empty() && t.to == *to)
+    }
+
+    /// What is done when a copy of a device is suspected.
+    pub fn clones(&self) -> &Clones {
+        &self.clones
     }
 
     pub fn cell(&self, profile: &ProfileName, stage: &StageName) -> Cell {
@@ -183,6 +190,11 @@ impl Transition {
 
     pub fn needs(&self) -> &[Need] {
         &self.needs
+    }
+
+    /// Asks for nothing that only people know: the authority can make it by itself.
+    pub fn is_for_the_authority(&self) -> bool {
+        self.needs.iter().all(|need| *need == Need::Reason)
     }
 
     /// Marks that must be set.

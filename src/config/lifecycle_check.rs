@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::clones::{self, RawClones};
 use super::hierarchy::list;
 use super::lifecycle::{Cell, Effect, EffectAction, Lifecycle, Need, Stage, Transition};
 use super::profile::{HolderKind, Profile};
@@ -21,6 +22,7 @@ pub(super) struct RawLifecycle {
     first_stage: Spanned<StageName>,
     stage: Vec<RawStage>,
     transition: Vec<RawTransition>,
+    clones: RawClones,
     matrix: Spanned<BTreeMap<Spanned<ProfileName>, Row>>,
 }
 
@@ -102,6 +104,7 @@ pub(super) fn check(
     check.ways(&transitions);
     check.matrix();
     Lifecycle {
+        clones: clones::check(file, &raw.clones, &check.terminal, &transitions),
         first_stage: raw.first_stage.get_ref().clone(),
         stages: raw.stage.iter().map(finish_stage).collect(),
         transitions,

@@ -5,6 +5,7 @@
 //! live in the shipped folder `ca-config/` alone: a key that a file leaves out is either an empty list, a plain
 //! "no", or missing.
 
+mod clones;
 mod duration;
 mod error;
 mod hierarchy;
@@ -28,6 +29,7 @@ use std::path::Path;
 
 use crate::ids::{Digest, MakerName, ProfileName};
 
+pub use clones::{Clones, LostKey};
 pub use error::{ConfigError, ConfigErrors};
 pub use hierarchy::{Ca, CaKey, Hierarchy};
 pub use lifecycle::{BadCell, Cell, Effect, EffectAction, Lifecycle, Need, Stage, Transition};
