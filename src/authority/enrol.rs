@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, SubjectKey};
 use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal, Waiting};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
-use crate::fleet::{Actor, Der, Fact, Issuance};
+use crate::fleet::{Actor, Der, Fact, Issuance, Proof};
 use crate::ids::{EventNumber, HolderId, Serial};
 use crate::pki::certificate::Certificate;
 use crate::pki::csr::Requested;
@@ -23,7 +23,7 @@ use crate::pki::key::{PublicKey, PublicKeyKind};
 use crate::store::{CommitError, Committed, Expected, StoreError, View};
 
 /// A device that keeps asking for what it may not have is recorded once in this time, so it cannot fill the log.
-const SAME_REFUSAL_AGAIN: Duration = Duration::from_secs(3600);
+pub(super) const SAME_REFUSAL_AGAIN: Duration = Duration::from_secs(3600);
 
 /// A request for a certificate.
 #[derive(Clone, Copy, Debug)]
@@ -175,8 +175,8 @@ impl Authority {
         request: EnrolRequest<'_>,
         grant: &Grant,
     ) -> Result<(), Failed<Refusal>> {
-        let Some(serial) = grant.replaces() else { return Ok(()) };
-        let current = self.recall(view, serial)?;
+        let Proof::CurrentCertificate { serial } = grant.proof() else { return Ok(()) };
+        let current = self.recall(view, *serial)?;
         let current = Certificate::from_der(current.certificate()).map_err(own_fault)?;
         identity::check_renewal(request.requested, grant.holder(), &current)
     }
@@ -245,6 +245,8 @@ impl Authority {
             proof: grant.proof().clone(),
             approval: grant.approval(),
             replaces: grant.replaces(),
+            overlap_ends: grant.replaces().and(request.profile.renewal()).map(|rules| now + rules.overlap()),
+            after_expiry: grant.after_expiry(),
             not_before: signed.not_before,
             not_after: signed.not_after,
             key: request.key.digest(),
@@ -253,13 +255,17 @@ impl Authority {
             certificate: Der(signed.der.clone()),
         };
         let actor = Actor::Holder { id: grant.holder().clone() };
-        let fact = Fact::CertificateIssued(Box::new(issuance));
-        let Committed { first, .. } = self.commit(&actor, vec![fact], expected, now).await?;
+        let mut facts = vec![Fact::CertificateIssued(Box::new(issuance))];
+        facts.extend(grant.ends().iter().map(|ending| ending.fact(signed.serial)));
+        let Committed { first, .. } = self.commit(&actor, facts, expected, now).await?;
         Ok(Issued { serial: signed.serial, certificate: signed.der, event: first })
     }
 
     /// Keeps the refusal of a holder that has proven who it is. Strangers leave no trace: they could fill the disk (B54).
     async fn record_refusal(&self, request: EnrolRequest<'_>, refusal: &Refusal) {
+        if let Refusal::CloneSuspected(suspicion) = refusal {
+            return self.record_suspicion(suspicion, request.source).await;
+        }
         let Some(holder) = refusal.proven_holder() else { return };
         let (profile, source) = (request.profile, request.source);
         let actor = Actor::Holder { id: holder.clone() };
@@ -291,7 +297,7 @@ impl Authority {
 /// Whether the same refusal is among a holder's last events: who is refused for one reason and another in turn must not
 /// fill the log either. There are fewer reasons than are looked back for.
 fn told_lately(view: &dyn View, holder: &HolderId, code: &str, now: Timestamp) -> Result<bool, StoreError> {
-    for number in rows::last_events_of(view, holder, 32)? {
+    for number in rows::last_events_of(view, holder, 64)? {
         let entry = entry_at(view, number)?;
         if now >= entry.time + SAME_REFUSAL_AGAIN {
             break;

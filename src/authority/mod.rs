@@ -4,6 +4,7 @@
 mod approve;
 mod ca;
 mod caller;
+mod clones;
 mod enrol;
 mod error;
 mod files;
@@ -19,6 +20,7 @@ mod publish;
 mod query;
 mod register;
 mod revoke;
+mod succession;
 mod token;
 mod trace;
 mod transact;

@@ -10,6 +10,7 @@ use super::error::Failed;
 use crate::fleet::movement::{self, Details};
 use crate::fleet::{Device, Fact, rows};
 use crate::ids::{CaName, EventNumber, HolderId, Serial, StageName};
+use crate::store::{StoreError, View};
 
 /// Why a device was not moved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +69,7 @@ impl Authority {
             held: Vec::new(),
             released: Vec::new(),
         };
-        let mut cas: BTreeSet<CaName> = BTreeSet::new();
+        let cas = cas_of(&*snapshot, &facts)?;
         for fact in facts {
             let (serial, list) = match fact {
                 Fact::DeviceMoved { from, transition, .. } => {
@@ -82,11 +83,24 @@ impl Authority {
                 _ => continue,
             };
             list.push(serial);
-            cas.extend(rows::certificate(&*snapshot, &serial)?.map(|row| row.ca));
         }
         drop(snapshot);
         tracing::info!(device = %id, stage = %to, transition = moved.transition, event = %moved.event, "moved");
         self.publish_all_covering(&cas, committed.first).await;
         Ok(moved)
     }
+}
+
+/// The CAs whose lists these facts change.
+pub(super) fn cas_of(view: &dyn View, facts: &[Fact]) -> Result<BTreeSet<CaName>, StoreError> {
+    let mut cas = BTreeSet::new();
+    for fact in facts {
+        if let Fact::CertificateRevoked { serial, .. }
+        | Fact::CertificateHeld { serial, .. }
+        | Fact::CertificateReleased { serial, .. } = fact
+        {
+            cas.extend(rows::certificate(view, serial)?.map(|row| row.ca));
+        }
+    }
+    Ok(cas)
 }

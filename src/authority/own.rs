@@ -144,6 +144,8 @@ impl Authority {
             proof: Proof::Authority,
             approval: None,
             replaces: None,
+            overlap_ends: None,
+            after_expiry: None,
             not_before: signed.not_before,
             not_after: signed.not_after,
             key: public.digest(),

@@ -1,5 +1,6 @@
 //! Tells a certificate's story and a device's life, from the events, now or as of any date.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::query::{QueryRefused, entry_at};
 use super::view::CertificateView;
 use crate::clock::Timestamp;
 use crate::fleet::rows::{self, At, CertificateRow, Device, EVENT_BY_HOLDER};
-use crate::fleet::{Cause, Event, Fact, Proof, apply};
+use crate::fleet::{Cause, Event, Fact, Proof, Succession, apply};
 use crate::ids::{EventNumber, HolderId, MakerName, ProfileName, Serial, StageName};
 use crate::ledger::entry::Entry;
 use crate::store::memory::MemoryRows;
@@ -172,7 +173,7 @@ fn story(
     now: Timestamp,
 ) -> Result<Trace, Failed<QueryRefused>> {
     let device = rows::device(view, &row.holder)?.map(|device| traced(device, &row, entries));
-    let first = first_of_lineage(view, &row)?;
+    let first = rows::certificate(view, &row.first())?.unwrap_or_else(|| row.clone());
     let link = |serial: Option<Serial>| -> Result<Option<Link>, StoreError> {
         let Some(serial) = serial else { return Ok(None) };
         Ok(rows::certificate(view, &serial)?.map(|row| Link { serial, profile: row.profile, at: row.issued }))
@@ -206,17 +207,6 @@ fn traced(device: Device, row: &CertificateRow, entries: &[Entry<Event>]) -> Tra
         stage_now_since: device.stage_since,
         owner_now: device.owner,
     }
-}
-
-fn first_of_lineage(view: &dyn View, row: &CertificateRow) -> Result<CertificateRow, StoreError> {
-    let mut at = row.clone();
-    while let Some(serial) = at.replaces {
-        match rows::certificate(view, &serial)? {
-            Some(older) => at = older,
-            None => break,
-        }
-    }
-    Ok(at)
 }
 
 /// An operator who approved the request, or the one who handed out the token; everything else is allowed by the policy on
@@ -275,6 +265,7 @@ fn concerns(fact: &Fact, row: &CertificateRow) -> bool {
         | Fact::CertificateHeld { serial: about, .. }
         | Fact::CertificateReleased { serial: about, .. }
         | Fact::CaCreated { serial: about, .. } => *about == serial,
+        Fact::CloneSuspected { presented, current, .. } => *presented == serial || *current == serial,
         Fact::TokenIssued { token, .. } => {
             matches!(&row.proof, Proof::Token { token: spent } if spent == token)
         }
@@ -296,7 +287,8 @@ fn line(entry: &Entry<Event>) -> HistoryLine {
             Fact::CertificateRevoked { serial, .. }
             | Fact::CertificateHeld { serial, .. }
             | Fact::CertificateReleased { serial, .. }
-            | Fact::CaCreated { serial, .. } => Some(*serial),
+            | Fact::CaCreated { serial, .. }
+            | Fact::CloneSuspected { presented: serial, .. } => Some(*serial),
             _ => None,
         },
     }
@@ -306,6 +298,13 @@ fn describe(fact: &Fact) -> String {
     let cause_of = |cause: &Cause| match cause {
         Cause::Command => String::new(),
         Cause::Move { transition } => format!(" by the move {transition}"),
+        Cause::Superseded { by, how: Succession::FirstUse } => format!(": {by} was used"),
+        Cause::Superseded { by, how: Succession::OverlapEnded } => {
+            format!(": its overlap with {by} has ended")
+        }
+        Cause::Superseded { by, how: Succession::LostKey } => {
+            format!(": it was never used, and {by} was asked for with another key")
+        }
     };
     match fact {
         Fact::ConfigurationLoaded { digest } => format!("configuration {digest} loaded"),
@@ -334,10 +333,15 @@ fn describe(fact: &Fact) -> String {
         Fact::TokenCancelled { .. } => "token cancelled".to_owned(),
         Fact::CertificateIssued(issued) => {
             let at = issued.stage.as_ref().map(|stage| format!(" at stage {stage}")).unwrap_or_default();
-            let renewing = issued.replaces.map(|old| format!(", renewing {old}")).unwrap_or_default();
+            let renewing = match (issued.replaces, &issued.proof) {
+                (None, _) => String::new(),
+                (Some(old), Proof::CurrentCertificate { .. }) => format!(", renewing {old}"),
+                (Some(old), _) => format!(", in place of {old}"),
+            };
+            let late = issued.after_expiry.map(|end| format!(" (expired at {end})")).unwrap_or_default();
             let approved = issued.approval.map(|id| format!(", approved ({id})")).unwrap_or_default();
             format!(
-                "certificate {} of profile {} issued{at}{renewing}, {}{approved}",
+                "certificate {} of profile {} issued{at}{renewing}{late}, {}{approved}",
                 issued.serial,
                 issued.profile,
                 by(&issued.proof)
@@ -368,6 +372,16 @@ fn describe(fact: &Fact) -> String {
         }
         Fact::EnrolmentRefused { profile, code, .. } => {
             format!("request for profile {profile} refused: {code}")
+        }
+        Fact::CloneSuspected { presented, current, source, current_source, .. } => {
+            let from = |source: &Option<IpAddr>| {
+                source.map_or_else(|| "an unknown address".to_owned(), |source| source.to_string())
+            };
+            format!(
+                "copy suspected: certificate {presented}, which {current} replaced, asked for another key from {}; {current} was asked for from {}",
+                from(source),
+                from(current_source)
+            )
         }
         Fact::CrlPublished { ca, number, entries, .. } => {
             format!("CRL {number} of {ca} published, {entries} entries")

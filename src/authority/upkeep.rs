@@ -1,4 +1,5 @@
-//! Brings up to date what ends by itself: OCSP signers, the listeners' certificate, the lists, the policy on record.
+//! Brings up to date what ends by itself: OCSP signers, the listeners' certificate, certificates that have a successor, the
+//! lists, the policy on record.
 
 use super::Authority;
 use super::error::{Failed, OpenError};
@@ -20,6 +21,7 @@ impl Authority {
             outcomes.push(self.renew_ocsp_signer_if_due(ca, now).await);
         }
         outcomes.push(self.renew_listener_if_due(now).await);
+        outcomes.push(self.end_overlaps().await);
         for ca in self.cas() {
             let published = self.publish_if_due(ca).await;
             outcomes.push(published.map_err(|error| Failed::Unavailable(format!("{}: {error}", ca.name()))));

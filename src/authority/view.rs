@@ -58,6 +58,9 @@ pub struct CertificateView {
     pub issued_event: EventNumber,
     pub replaces: Option<Serial>,
     pub replaced_by: Option<Serial>,
+    /// The successor's first use ends it, and this moment at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_ends: Option<Timestamp>,
 }
 
 impl CertificateView {
@@ -82,6 +85,7 @@ impl CertificateView {
             issued_event: row.issued.event,
             replaces: row.replaces,
             replaced_by: row.replaced_by,
+            overlap_ends: row.overlap_ends,
         }
     }
 }

@@ -69,6 +69,7 @@ fn show(view: &CertificateView) -> Result<(), Failure> {
         ("not after", view.not_after.to_string()),
         ("replaces", or_dash(view.replaces)),
         ("replaced by", or_dash(view.replaced_by)),
+        ("overlap ends", or_dash(view.overlap_ends)),
         ("key", view.key.to_string()),
         ("fingerprint", view.fingerprint.to_string()),
     ] {

@@ -38,6 +38,9 @@ where
     let Route { label, operation } = path::parse(request.uri().path()).ok_or_else(Answer::no_such_path)?;
     let profile =
         authority.profile_of_label(label).ok_or_else(|| Answer::no_such_label(label.unwrap_or_default()))?;
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        authority.certificate_used(peer, authority.config().server().limits().request_timeout).await;
+    }
     match operation {
         Operation::CaCerts if request.method() == Method::GET || request.method() == Method::HEAD => {
             operations::cacerts(authority, profile)

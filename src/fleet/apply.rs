@@ -6,14 +6,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalRow, Verdict};
-use super::event::{Event, Fact, Issuance, Proof};
+use super::event::{Cause, Event, Fact, Issuance, Proof};
+use super::refusal::CLONE_SUSPECTED;
 use super::rows::{
     APPROVAL, APPROVAL_BY_HOLDER, APPROVAL_BY_KEY, APPROVAL_BY_TIME, APPROVAL_UNDECIDED, At, CERTIFICATE,
     CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE, CONFIGURATION,
     CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE, DEVICE_BY_SERIAL,
     DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow,
-    LastRefusal, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, plate,
-    put,
+    LastRefusal, OVERLAP_END, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get,
+    key, plate, put,
 };
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, Digest, HolderId, Reason, Serial};
@@ -103,18 +104,23 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
             put(rows, APPROVAL, approval.as_bytes(), &row)
         }
         Fact::CertificateIssued(issuance) => certificate_issued(rows, at, issuance),
-        Fact::CertificateRevoked { serial, reason, invalid_since, .. } => {
-            status(rows, at, serial, Status::Revoked { reason: *reason, invalid_since: *invalid_since })
+        Fact::CertificateRevoked { serial, reason, invalid_since, cause } => {
+            let superseded = matches!(cause, Cause::Superseded { .. });
+            let to = Status::Revoked { reason: *reason, invalid_since: *invalid_since };
+            status(rows, at, serial, to, superseded)
         }
-        Fact::CertificateHeld { serial, .. } => status(rows, at, serial, Status::Held),
-        Fact::CertificateReleased { serial, .. } => status(rows, at, serial, Status::Good),
+        Fact::CertificateHeld { serial, .. } => status(rows, at, serial, Status::Held, false),
+        Fact::CertificateReleased { serial, .. } => status(rows, at, serial, Status::Good, false),
         Fact::EnrolmentRefused { holder, code, .. } => {
             note(rows, holder, at)?;
-            if let Some(mut row) = get::<Device>(rows, DEVICE, holder.as_str().as_bytes())? {
-                row.last_refusal = Some(LastRefusal { code: code.clone(), at });
-                put(rows, DEVICE, holder.as_str().as_bytes(), &row)?;
-            }
-            Ok(())
+            refused(rows, at, holder, code)
+        }
+        Fact::CloneSuspected { holder, presented, .. } => {
+            note(rows, holder, at)?;
+            let mut row: CertificateRow = expect(rows, CERTIFICATE, presented.as_bytes())?;
+            row.suspected = Some(at);
+            put(rows, CERTIFICATE, presented.as_bytes(), &row)?;
+            refused(rows, at, holder, CLONE_SUSPECTED)
         }
         Fact::CrlPublished { ca, shard, number, this_update, next_update, entries, covers, digest } => {
             let row = CrlRow {
@@ -195,6 +201,11 @@ fn ca_created(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError
         approval: None,
         replaces: None,
         replaced_by: None,
+        lineage: None,
+        overlap_ends: None,
+        superseded: false,
+        suspected: None,
+        source: None,
         not_before: *not_before,
         not_after: *not_after,
         key: *public_key,
@@ -229,6 +240,7 @@ fn device_registered(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), Sto
         marks: marks.clone(),
         registered: at,
         first_enrolment: BTreeMap::new(),
+        current: BTreeMap::new(),
         issued: 0,
         last_refusal: None,
     };
@@ -242,6 +254,7 @@ fn device_registered(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), Sto
 
 fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<(), StoreError> {
     note(rows, &issued.holder, at)?;
+    let lineage = replace(rows, issued)?;
     let row = CertificateRow {
         serial: issued.serial,
         ca: issued.ca.clone(),
@@ -255,6 +268,11 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
         approval: issued.approval,
         replaces: issued.replaces,
         replaced_by: None,
+        lineage,
+        overlap_ends: None,
+        superseded: false,
+        suspected: None,
+        source: issued.source,
         not_before: issued.not_before,
         not_after: issued.not_after,
         key: issued.key,
@@ -265,11 +283,6 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
         status_since: at,
     };
     insert_certificate(rows, &row)?;
-    if let Some(old) = issued.replaces {
-        let mut row: CertificateRow = expect(rows, CERTIFICATE, old.as_bytes())?;
-        row.replaced_by = Some(issued.serial);
-        put(rows, CERTIFICATE, old.as_bytes(), &row)?;
-    }
     if let Proof::Token { token } = &issued.proof {
         let mut row: TokenRow = expect(rows, TOKEN, token.as_bytes())?;
         row.spent = Some(at);
@@ -287,10 +300,66 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
         let stage = device.stage.clone();
         let enrolment = || Enrolment { serial: issued.serial, stage, at };
         device.first_enrolment.entry(issued.profile.clone()).or_insert_with(enrolment);
+        device.current.insert(issued.profile.clone(), issued.serial);
         put(rows, DEVICE, holder, &device)?;
     } else if let Some(mut identity) = get::<Identity>(rows, IDENTITY, holder)? {
         identity.issued += 1;
         put(rows, IDENTITY, holder, &identity)?;
+    }
+    Ok(())
+}
+
+/// Ties a new certificate to the one it replaces; the first of their lineage.
+fn replace(rows: &mut dyn Rows, issued: &Issuance) -> Result<Option<Serial>, StoreError> {
+    let Some(replaced) = issued.replaces else { return Ok(None) };
+    let before: CertificateRow = expect(rows, CERTIFICATE, replaced.as_bytes())?;
+    let lineage = before.first();
+    let after = CertificateRow {
+        replaced_by: Some(issued.serial),
+        overlap_ends: issued.overlap_ends,
+        ..before.clone()
+    };
+    change_certificate(rows, &before, &after)?;
+    // The certificate that was presented stays good as long when a successor that nobody used stood between them.
+    if let Proof::CurrentCertificate { serial } = &issued.proof
+        && *serial != replaced
+    {
+        let before: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
+        let after = CertificateRow { overlap_ends: issued.overlap_ends, ..before.clone() };
+        change_certificate(rows, &before, &after)?;
+    }
+    Ok(Some(lineage))
+}
+
+/// Writes a certificate's row; its place among the ends of overlaps follows it.
+fn change_certificate(
+    rows: &mut dyn Rows,
+    before: &CertificateRow,
+    after: &CertificateRow,
+) -> Result<(), StoreError> {
+    let (old, new) = (overlap_key(before), overlap_key(after));
+    if old != new {
+        if let Some(old) = old {
+            rows.remove(OVERLAP_END, &old)?;
+        }
+        if let Some(new) = new {
+            rows.put(OVERLAP_END, &new, &[])?;
+        }
+    }
+    put(rows, CERTIFICATE, after.serial.as_bytes(), after)
+}
+
+/// Only what would outlive its overlap has to be ended; what is on hold comes back when it is released.
+fn overlap_key(row: &CertificateRow) -> Option<Vec<u8>> {
+    let ends = row.overlap_ends.filter(|ends| row.status == Status::Good && *ends < row.not_after)?;
+    Some([ends.millis().to_be_bytes().as_slice(), row.serial.as_bytes()].concat())
+}
+
+/// A refusal is remembered, so that one who keeps asking does not fill the log.
+fn refused(rows: &mut dyn Rows, at: At, holder: &HolderId, code: &str) -> Result<(), StoreError> {
+    if let Some(mut row) = get::<Device>(rows, DEVICE, holder.as_str().as_bytes())? {
+        row.last_refusal = Some(LastRefusal { code: code.to_owned(), at });
+        put(rows, DEVICE, holder.as_str().as_bytes(), &row)?;
     }
     Ok(())
 }
@@ -317,8 +386,14 @@ fn insert_certificate(rows: &mut dyn Rows, row: &CertificateRow) -> Result<(), S
     Ok(())
 }
 
-fn status(rows: &mut dyn Rows, at: At, serial: &Serial, to: Status) -> Result<(), StoreError> {
-    let mut row: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
+fn status(
+    rows: &mut dyn Rows,
+    at: At,
+    serial: &Serial,
+    to: Status,
+    superseded: bool,
+) -> Result<(), StoreError> {
+    let row: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
     note(rows, &row.holder, at)?;
     let listed = key(&[row.ca.as_str().as_bytes(), &row.shard.to_be_bytes(), serial.as_bytes()]);
     match to {
@@ -346,9 +421,8 @@ fn status(rows: &mut dyn Rows, at: At, serial: &Serial, to: Status) -> Result<()
         owner.compromised = Some(at);
         put(rows, KEY, row.key.as_bytes(), &owner)?;
     }
-    row.status = to;
-    row.status_since = at;
-    put(rows, CERTIFICATE, serial.as_bytes(), &row)
+    let after = CertificateRow { status: to, status_since: at, superseded, ..row.clone() };
+    change_certificate(rows, &row, &after)
 }
 
 /// Makes the event findable by the holder whose life it is part of.

@@ -186,6 +186,24 @@ pub enum Fact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<IpAddr>,
     },
+    /// A certificate that has been replaced asked for a renewal with a key of which its successors know nothing: two hold
+    /// what only one can.
+    CloneSuspected {
+        holder: HolderId,
+        profile: ProfileName,
+        /// The certificate that asked.
+        presented: Serial,
+        /// The one that stands in its place.
+        current: Serial,
+        /// The key that was asked for.
+        key: Digest,
+        /// The address that the request came from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<IpAddr>,
+        /// The address that the current certificate was asked for from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        current_source: Option<IpAddr>,
+    },
     CrlPublished {
         ca: CaName,
         shard: u32,
@@ -221,6 +239,12 @@ pub struct Issuance {
     pub approval: Option<ApprovalId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Serial>,
+    /// Until then at most, what it replaces stays good. Absent: until it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_ends: Option<Timestamp>,
+    /// The end of the certificate it renews, when that had expired already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_expiry: Option<Timestamp>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
     /// SHA-256 of the subject public key info.
@@ -243,7 +267,7 @@ pub enum Proof {
     MakerCertificate { maker: MakerName, fingerprint: Digest },
     /// A one-time token, spent by this issuance.
     Token { token: Digest },
-    /// The certificate that is renewed.
+    /// The certificate that was presented to be renewed.
     CurrentCertificate { serial: Serial },
     /// Issued by the authority to itself.
     Authority,
@@ -257,6 +281,20 @@ pub enum Cause {
     Command,
     /// The device moved; the transition says what happens to its certificates.
     Move { transition: String },
+    /// Another certificate took its place.
+    Superseded { by: Serial, how: Succession },
+}
+
+/// When a certificate's place was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Succession {
+    /// Its successor was used for the first time.
+    FirstUse,
+    /// Nobody used the successor until the overlap ended.
+    OverlapEnded,
+    /// It was never used, and its predecessor was renewed again with another key.
+    LostKey,
 }
 
 /// DER bytes, base64 in JSON.

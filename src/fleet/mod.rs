@@ -16,5 +16,5 @@ pub mod rows;
 pub mod token;
 
 pub use approval::{ApprovalRow, Verdict};
-pub use event::{Actor, Cause, Der, Event, Fact, Issuance, Proof};
+pub use event::{Actor, Cause, Der, Event, Fact, Issuance, Proof, Succession};
 pub use rows::{At, CertificateRow, CrlRow, Device, Enrolment, Identity, KeyRow, Status, TokenRow};

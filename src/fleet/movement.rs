@@ -68,7 +68,35 @@ pub fn decide(
         return Err(MoveRefused::NotTheOwner { transition, title });
     }
     check_texts(details)?;
+    Ok(facts(transition, device, certificates, details, now))
+}
 
+/// A move that the authority makes by itself, for a reason that it can give. `None`: the device stays where it is, because
+/// it is there already or no transition leads there that asks for no more.
+pub fn by_authority(
+    lifecycle: &Lifecycle,
+    device: &Device,
+    certificates: &[CertificateRow],
+    to: &StageName,
+    reason: String,
+    now: Timestamp,
+) -> Option<Vec<Fact>> {
+    if device.stage == *to {
+        return None;
+    }
+    let transition = lifecycle.transition(&device.stage, to, &device.marks)?;
+    let details = Details { reason: Some(reason), ..Details::default() };
+    transition.is_for_the_authority().then(|| facts(transition, device, certificates, &details, now))
+}
+
+/// The move itself, then what it does to certificates.
+fn facts(
+    transition: &Transition,
+    device: &Device,
+    certificates: &[CertificateRow],
+    details: &Details,
+    now: Timestamp,
+) -> Vec<Fact> {
     let mut marks: BTreeSet<String> = device.marks.difference(transition.clears()).cloned().collect();
     marks.extend(transition.sets().iter().cloned());
     let gives_up_owner =
@@ -78,14 +106,14 @@ pub fn decide(
         device: device.id.clone(),
         transition: transition.id().to_owned(),
         from: device.stage.clone(),
-        to: to.clone(),
+        to: transition.to().clone(),
         marks,
         owner,
         reason: details.reason.clone(),
         evidence: details.evidence.clone(),
     }];
     facts.extend(certificates.iter().filter_map(|row| effect_on(transition, row, now)));
-    Ok(facts)
+    facts
 }
 
 /// The way exists, but not for a device in this state.

@@ -1,11 +1,15 @@
 //! Why an enrolment is refused: who is to blame, the text for the client, the stable name for everybody else.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::enrol::Unbound;
 use super::names::RecordIncomplete;
 use crate::clock::Timestamp;
-use crate::ids::{ApprovalId, Digest, HolderId, MakerName, ProfileName, StageName};
+use crate::ids::{ApprovalId, Digest, HolderId, MakerName, ProfileName, Serial, StageName};
+
+/// The stable name of [`Refusal::CloneSuspected`].
+pub(super) const CLONE_SUSPECTED: &str = "clone-suspected";
 
 /// Why nothing is granted. The texts are for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,19 @@ pub enum Refusal {
     OtherProfile { holder: HolderId, presented: ProfileName, asked: ProfileName },
     #[error("profile {profile} cannot be renewed: enrol anew")]
     NotRenewable { holder: HolderId, profile: ProfileName },
+    #[error(
+        "the client certificate expired at {since}, too long ago to be renewed: enrol anew with {way_out}"
+    )]
+    GraceOver { holder: HolderId, since: Timestamp, way_out: String },
+    #[error("the client certificate was replaced by {current}: renew that one, or enrol anew with {way_out}")]
+    Superseded { holder: HolderId, current: Serial, way_out: String },
+    #[error(
+        "the client certificate was replaced by {}, and this request brings another key: one of the two is taken for a copy. \
+         If nobody copied it, an operator puts it right", .0.current
+    )]
+    CloneSuspected(Box<Suspicion>),
+    #[error("profile {profile} is renewed with {rule}")]
+    RenewalKey { holder: HolderId, profile: ProfileName, rule: &'static str },
     #[error("device {device} is at stage {stage}, where profile {profile} {rule}; {way_out}")]
     Stage { device: HolderId, stage: StageName, profile: ProfileName, rule: String, way_out: String },
     #[error("this public key belongs to another device: make a new key pair")]
@@ -50,7 +67,9 @@ pub enum Refusal {
     KeyOfOtherPurpose { holder: HolderId, key: Digest },
     #[error("this public key was reported compromised: make a new key pair")]
     KeyCompromised { holder: HolderId, key: Digest },
-    #[error("this public key had a certificate before, which is no longer good: make a new key pair")]
+    #[error(
+        "this public key had a certificate before, which was replaced or is no longer good: make a new key pair"
+    )]
     KeySpent { holder: HolderId, key: Digest },
     /// To whoever asks with another credential; what was decided is between the operator and the one that asked.
     #[error(
@@ -131,6 +150,10 @@ impl Refusal {
             Self::WrongHolderKind { .. } => "wrong-holder-kind",
             Self::OtherProfile { .. } => "other-profile",
             Self::NotRenewable { .. } => "not-renewable",
+            Self::GraceOver { .. } => "grace-over",
+            Self::Superseded { .. } => "superseded",
+            Self::CloneSuspected(_) => CLONE_SUSPECTED,
+            Self::RenewalKey { .. } => "renewal-key",
             Self::Stage { .. } => "stage",
             Self::KeyOfAnother { .. } => "duplicate-key",
             Self::KeyOfOtherPurpose { .. } => "key-of-other-purpose",
@@ -158,6 +181,9 @@ impl Refusal {
             | Self::WrongHolderKind { holder, .. }
             | Self::OtherProfile { holder, .. }
             | Self::NotRenewable { holder, .. }
+            | Self::GraceOver { holder, .. }
+            | Self::Superseded { holder, .. }
+            | Self::RenewalKey { holder, .. }
             | Self::Stage { device: holder, .. }
             | Self::KeyOfAnother { holder, .. }
             | Self::KeyOfOtherPurpose { holder, .. }
@@ -171,6 +197,7 @@ impl Refusal {
             | Self::UsageNotGiven { holder, .. }
             | Self::KeyKind { holder, .. }
             | Self::Unbound { holder, .. } => Some(holder),
+            Self::CloneSuspected(suspicion) => Some(&suspicion.holder),
             _ => None,
         }
     }
@@ -182,9 +209,25 @@ impl Refusal {
             | Self::KeyCompromised { key, .. }
             | Self::KeySpent { key, .. }
             | Self::ApprovalWithOtherKey { key, .. } => Some(*key),
+            Self::CloneSuspected(suspicion) => Some(suspicion.key),
             _ => None,
         }
     }
+}
+
+/// Why one certificate is believed to be in two hands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    pub holder: HolderId,
+    pub profile: ProfileName,
+    /// The certificate that asked, and has been replaced.
+    pub presented: Serial,
+    /// The one that stands in its place.
+    pub current: Serial,
+    /// The key that was asked for.
+    pub key: Digest,
+    /// The address that the current certificate was asked for from.
+    pub current_source: Option<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +236,10 @@ pub enum CertificateState {
     Held,
     Expired,
     NotYetValid,
+    /// Replaced, and what replaced it is revoked.
+    SuccessorRevoked,
+    /// Replaced, and what replaced it is on hold.
+    SuccessorHeld,
 }
 
 impl fmt::Display for CertificateState {
@@ -201,6 +248,8 @@ impl fmt::Display for CertificateState {
             Self::Revoked => "revoked",
             Self::Held => "on hold",
             Self::Expired => "expired: enrol with the birth certificate or a token",
+            Self::SuccessorRevoked => "replaced by one that is revoked",
+            Self::SuccessorHeld => "replaced by one that is on hold",
             Self::NotYetValid => "not valid yet: check the device's clock",
         })
     }

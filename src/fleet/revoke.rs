@@ -52,6 +52,10 @@ pub fn decide(
     }
     let cause = Cause::Command;
     match (row.status, reason) {
+        // What merely had its time is still to be trusted for the past; a compromise must be told all the same.
+        (Status::Revoked { .. }, Reason::KeyCompromise) if row.superseded => {
+            Ok(Fact::CertificateRevoked { serial, reason, invalid_since, cause })
+        }
         (Status::Revoked { .. }, _) => Err(RevokeRefused::Revoked(serial)),
         (Status::Held, Reason::CertificateHold) => Err(RevokeRefused::Held(serial)),
         (Status::Good, Reason::CertificateHold) => Ok(Fact::CertificateHeld { serial, cause }),

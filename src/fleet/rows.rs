@@ -1,6 +1,7 @@
 //! The tables that are read from: their names, keys and rows. All of them can be rebuilt from the events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use serde::de::DeserializeOwned;
@@ -38,6 +39,8 @@ pub const CERTIFICATE: Table = Table("certificate");
 pub const CERTIFICATE_BY_HOLDER: Table = Table("certificate-by-holder");
 pub const CERTIFICATE_BY_KEY: Table = Table("certificate-by-key");
 pub const CERTIFICATE_BY_EXPIRY: Table = Table("certificate-by-expiry");
+/// Good certificates that have a successor and outlive their overlap, by its end: milliseconds and serial number.
+pub const OVERLAP_END: Table = Table("overlap-end");
 pub const CERTIFICATE_BY_STAGE: Table = Table("certificate-by-stage");
 /// Revoked and held certificates of each CA: what its CRL lists.
 pub const REVOKED_BY_CA: Table = Table("revoked-by-ca");
@@ -49,7 +52,7 @@ pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 26] = [
+pub const ALL: [Table; 27] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -70,6 +73,7 @@ pub const ALL: [Table; 26] = [
     CERTIFICATE_BY_KEY,
     CERTIFICATE_BY_EXPIRY,
     CERTIFICATE_BY_STAGE,
+    OVERLAP_END,
     REVOKED_BY_CA,
     STATUS_CHANGE,
     CA,
@@ -102,6 +106,9 @@ pub struct Device {
     pub registered: At,
     /// The first certificate of each profile, with the stage at that time.
     pub first_enrolment: BTreeMap<ProfileName, Enrolment>,
+    /// The newest certificate of each profile: the only one that can be renewed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub current: BTreeMap<ProfileName, Serial>,
     /// Certificates issued so far. Every issuance changes this row, so a move never overlooks one.
     pub issued: u64,
     /// The last refusal that was recorded, so that a device that keeps asking does not fill the log.
@@ -151,6 +158,21 @@ pub struct CertificateRow {
     pub approval: Option<ApprovalId>,
     pub replaces: Option<Serial>,
     pub replaced_by: Option<Serial>,
+    /// The first certificate of the lineage; `None`: this is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Serial>,
+    /// It has a successor and stays good until that is used, but no longer than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_ends: Option<Timestamp>,
+    /// Revoked because its successor took its place, and for no other reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
+    /// When it was last suspected to be a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspected: Option<At>,
+    /// The address that it was asked for from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
     pub key: Digest,
@@ -171,6 +193,15 @@ impl CertificateRow {
             Status::Held => "held",
             Status::Good => "good",
         }
+    }
+
+    /// The serial number of the first certificate of the lineage.
+    pub fn first(&self) -> Serial {
+        self.lineage.unwrap_or(self.serial)
+    }
+
+    pub fn is_good_at(&self, now: Timestamp) -> bool {
+        self.status == Status::Good && now <= self.not_after
     }
 }
 

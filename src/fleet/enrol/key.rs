@@ -2,30 +2,24 @@
 
 use std::ops::ControlFlow;
 
-use super::prove::Proven;
 use super::{Ask, ClientCertificate, EnrolError};
 use crate::clock::Timestamp;
+use crate::config::{Renewal, RenewalKey};
 use crate::fleet::refusal::Refusal;
 use crate::fleet::rows::{self, CERTIFICATE_BY_KEY, CertificateRow, Status};
-use crate::ids::{Digest, Serial};
+use crate::ids::{Digest, HolderId, Serial};
 use crate::store::{StoreError, View};
 
-/// A key belongs to one holder and one purpose. `Some`: this very request was answered before.
-pub(super) fn check(
-    view: &dyn View,
-    ask: &Ask<'_>,
-    proven: &Proven,
-    now: Timestamp,
-) -> Result<Option<Serial>, EnrolError> {
-    let holder = proven.holder.clone();
-    let key = ask.key;
+/// A key belongs to one holder and one purpose.
+pub(super) fn check_owner(view: &dyn View, ask: &Ask<'_>, holder: &HolderId) -> Result<(), EnrolError> {
+    let (holder, key) = (holder.clone(), ask.key);
     // A maker's birth certificate is not in the record, but its key is for births as much as one of ours.
     if let Some(ClientCertificate::Maker { key: birth, .. }) = &ask.credentials.certificate
         && *birth == key
     {
         return Err(Refusal::KeyOfOtherPurpose { holder, key }.into());
     }
-    let Some(bound) = rows::key_row(view, &key)? else { return Ok(None) };
+    let Some(bound) = rows::key_row(view, &key)? else { return Ok(()) };
     if bound.holder != holder {
         return Err(Refusal::KeyOfAnother { holder, key }.into());
     }
@@ -35,22 +29,40 @@ pub(super) fn check(
     if bound.compromised.is_some() {
         return Err(Refusal::KeyCompromised { holder, key }.into());
     }
-    let good = |row: &CertificateRow| row.status == Status::Good && now <= row.not_after;
-    if let Some(old) = &proven.renews {
-        // The presented certificate has a successor with the requested key: the answer to that renewal was lost.
-        let successor = old.replaced_by.map(|serial| rows::certificate(view, &serial)).transpose()?.flatten();
-        return Ok(successor.filter(|row| row.key == key && good(row)).map(|row| row.serial));
-    }
-    match newest_of_key(view, &key)? {
-        // First enrolment with a key that has its certificate: the answer was lost.
-        Some(row) if good(&row) => Ok(Some(row.serial)),
-        Some(row) if row.status != Status::Good => Err(Refusal::KeySpent { holder, key }.into()),
+    Ok(())
+}
+
+/// What the profile says about the key of a renewal (RFC 7030 section 4.2.2: the same one renews, another one rekeys).
+pub(super) fn check_renewal(ask: &Ask<'_>, presented: &CertificateRow) -> Result<(), EnrolError> {
+    let same = presented.key == ask.key;
+    let rule = match ask.profile.renewal().map(Renewal::key) {
+        Some(RenewalKey::Same) if !same => "the key of the certificate presented, and this is another",
+        Some(RenewalKey::New) if same => "a new key: make a new key pair",
+        _ => return Ok(()),
+    };
+    let (holder, profile) = (presented.holder.clone(), ask.profile.name().clone());
+    Err(Refusal::RenewalKey { holder, profile, rule }.into())
+}
+
+/// A first enrolment with a key that has its certificate: the answer was lost, and that certificate is given again.
+pub(super) fn answered_before(
+    view: &dyn View,
+    ask: &Ask<'_>,
+    holder: &HolderId,
+    now: Timestamp,
+) -> Result<Option<Serial>, EnrolError> {
+    match newest_of(view, &ask.key)? {
+        Some(row) if row.is_good_at(now) && row.replaced_by.is_none() => Ok(Some(row.serial)),
+        // One that was replaced ends with the first use of its successor: it is no use to anybody who is given it now.
+        Some(row) if row.status != Status::Good || row.is_good_at(now) => {
+            Err(Refusal::KeySpent { holder: holder.clone(), key: ask.key }.into())
+        }
         _ => Ok(None),
     }
 }
 
-/// The last that was issued. Serial numbers alone do not tell: the clock in them may have been set back.
-fn newest_of_key(view: &dyn View, key: &Digest) -> Result<Option<CertificateRow>, StoreError> {
+/// The certificate of a key that was issued last. Serial numbers alone do not tell: the clock in them may have been set back.
+pub(super) fn newest_of(view: &dyn View, key: &Digest) -> Result<Option<CertificateRow>, StoreError> {
     let mut serials = Vec::new();
     rows::scan_prefix(view, CERTIFICATE_BY_KEY, key.as_bytes(), true, &mut |found, _| {
         serials.extend(<[u8; 16]>::try_from(&found[32..]).ok().map(Serial::from_bytes));

@@ -4,21 +4,23 @@ mod approval;
 mod binding;
 mod gate;
 mod key;
+mod lineage;
 mod prove;
 
 pub use binding::{Bindings, Unbound};
 
-use super::event::Proof;
+use super::event::{Cause, Fact, Proof, Succession};
 use super::names::{Holder, RecordIncomplete, RenderedAltName};
 pub use approval::Entry;
 use approval::Standing;
 
-pub use super::refusal::{CertificateState, Class, Refusal, TokenState};
+pub use super::refusal::{CertificateState, Class, Refusal, Suspicion, TokenState};
 use super::rows;
 use crate::clock::Timestamp;
 use crate::config::{Config, HolderKind, NameAttribute, Profile};
-use crate::ids::{ApprovalId, Digest, EventNumber, HolderId, MakerName, Serial, StageName};
+use crate::ids::{ApprovalId, Digest, EventNumber, HolderId, MakerName, Reason, Serial, StageName};
 use crate::store::{StoreError, View};
+use lineage::{Next, Step};
 
 /// What is asked for, and by what right.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +104,7 @@ pub struct Grant {
     owner: Option<String>,
     proof: Proof,
     approval: Option<ApprovalId>,
-    replaces: Option<Serial>,
+    step: Step,
     subject: Vec<(NameAttribute, String)>,
     alt_names: Vec<RenderedAltName>,
     also_known_as: Vec<(NameAttribute, String)>,
@@ -128,8 +130,17 @@ impl Grant {
     pub fn approval(&self) -> Option<ApprovalId> {
         self.approval
     }
+    /// The certificate whose place the new one takes.
     pub fn replaces(&self) -> Option<Serial> {
-        self.replaces
+        self.step.replaces
+    }
+    /// The certificates that end with this issuance.
+    pub fn ends(&self) -> &[Ending] {
+        &self.step.ends
+    }
+    /// The end of the certificate that is renewed, when it has expired.
+    pub fn after_expiry(&self) -> Option<Timestamp> {
+        self.step.after_expiry
     }
     pub fn subject(&self) -> &[(NameAttribute, String)] {
         &self.subject
@@ -140,6 +151,28 @@ impl Grant {
     /// Names that a first request may carry besides the granted ones.
     pub fn also_known_as(&self) -> &[(NameAttribute, String)] {
         &self.also_known_as
+    }
+}
+
+/// A certificate whose place another takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub serial: Serial,
+    /// `None`: the one that is to be issued.
+    pub by: Option<Serial>,
+    pub how: Succession,
+}
+
+impl Ending {
+    /// `issued`: the certificate that is issued with it.
+    pub fn fact(&self, issued: Serial) -> Fact {
+        let cause = Cause::Superseded { by: self.by.unwrap_or(issued), how: self.how };
+        Fact::CertificateRevoked {
+            serial: self.serial,
+            reason: Reason::Superseded,
+            invalid_since: None,
+            cause,
+        }
     }
 }
 
@@ -174,12 +207,23 @@ pub fn decide(
             Refusal::WrongHolderKind { holder: proven.holder, profile: profile.name().clone() }.into()
         );
     }
+    // Before the stage is asked: a copy is one wherever the device is.
+    let next = lineage::next(view, config, ask, &proven, &holder, now)?;
     if let Holder::Device(device) = &holder {
         gate::check(view, config, ask, device, &proven.proof, now)?;
     }
-    if let Some(serial) = key::check(view, ask, &proven, now)? {
-        return Ok(Decision::Repeat(serial));
-    }
+    key::check_owner(view, ask, &proven.holder)?;
+    let step = match (next, &proven.renews) {
+        (Next::Again(serial), _) => return Ok(Decision::Repeat(serial)),
+        (Next::Issue(step), Some(presented)) => {
+            key::check_renewal(ask, presented)?;
+            step
+        }
+        (Next::Issue(step), None) => match key::answered_before(view, ask, &proven.holder, now)? {
+            Some(serial) => return Ok(Decision::Repeat(serial)),
+            None => step,
+        },
+    };
     let standing = approval::check(view, config, ask, &holder, &proven, now)?;
     let grant = Grant {
         holder: proven.holder,
@@ -197,7 +241,7 @@ pub fn decide(
             Standing::Granted(id) => Some(id),
             Standing::NotNeeded | Standing::ToBeAsked | Standing::Pending(_) => None,
         },
-        replaces: proven.renews.map(|row| row.serial),
+        step,
         subject: holder.subject(profile)?,
         alt_names: holder.alt_names(profile)?,
         also_known_as: holder.also_known_as(),
@@ -207,6 +251,18 @@ pub fn decide(
         Standing::ToBeAsked => Decision::Wait(Box::new(Waiting { grant, entry: None })),
         Standing::Pending(entry) => Decision::Wait(Box::new(Waiting { grant, entry: Some(entry) })),
     })
+}
+
+/// What the first use of a certificate ends: whoever shows it has received it, so its predecessor has served. Empty when
+/// the certificate is not good, or nothing waited for it.
+pub fn ended_by_use(
+    view: &dyn View,
+    shown: &ClientCertificate,
+    now: Timestamp,
+) -> Result<Option<(HolderId, Vec<Ending>)>, StoreError> {
+    let Some(row) = prove::good_certificate(view, shown, now)? else { return Ok(None) };
+    let ends = lineage::ended_by_use(view, &row, now)?;
+    Ok((!ends.is_empty()).then_some((row.holder, ends)))
 }
 
 fn load(view: &dyn View, id: &HolderId) -> Result<Holder, EnrolError> {

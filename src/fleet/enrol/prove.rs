@@ -43,20 +43,33 @@ pub(super) fn prove(
         _ => ("a birth certificate", AcceptedProof::BirthCertificate),
     };
     if !ask.profile.authenticate_by().contains(&kind) {
-        let word = |proof: &AcceptedProof| match proof {
-            AcceptedProof::Token => "a token",
-            AcceptedProof::BirthCertificate => "a birth certificate",
-        };
-        let accepted: Vec<_> = ask.profile.authenticate_by().iter().map(word).collect();
         return Err(Refusal::ProofNotAccepted {
             holder: proven.holder,
             profile: ask.profile.name().clone(),
             given,
-            accepted: accepted.join(" or "),
+            accepted: accepted(ask.profile),
         }
         .into());
     }
     Ok(proven)
+}
+
+/// What a first enrolment takes, in words.
+pub(super) fn accepted(profile: &Profile) -> String {
+    let word = |proof: &AcceptedProof| match proof {
+        AcceptedProof::Token => "a token",
+        AcceptedProof::BirthCertificate => "a birth certificate",
+    };
+    profile.authenticate_by().iter().map(word).collect::<Vec<_>>().join(" or ")
+}
+
+/// What a certificate must be to prove something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standard {
+    /// Good, and within its validity.
+    Good,
+    /// Not withdrawn, and its time has come. Expired or replaced by another it may be: the rules of renewal judge that.
+    ToBeRenewed,
 }
 
 /// The record decides whether the presented certificate is good, on every request (B01, B02, B33).
@@ -64,6 +77,7 @@ fn own_certificate(
     view: &dyn View,
     serial: Option<Serial>,
     fingerprint: Digest,
+    standard: Standard,
     now: Timestamp,
 ) -> Result<CertificateRow, EnrolError> {
     let row = match serial {
@@ -73,14 +87,31 @@ fn own_certificate(
     // The bytes must be those that were issued: the same issuer name and serial could be somebody else's (B19).
     let row = row.filter(|row| row.fingerprint == fingerprint && row.profile.is_some());
     let row = row.ok_or(Refusal::UnknownCertificate)?;
+    let renewed = standard == Standard::ToBeRenewed;
     let state = match row.status {
-        Status::Revoked { .. } => Some(CertificateState::Revoked),
+        Status::Revoked { .. } if !(renewed && row.superseded) => Some(CertificateState::Revoked),
         Status::Held => Some(CertificateState::Held),
-        Status::Good => validity(row.not_before, row.not_after, now),
+        // B04: leave to be late is no leave to be early.
+        Status::Revoked { .. } | Status::Good => validity(row.not_before, row.not_after, now)
+            .filter(|state| !(renewed && *state == CertificateState::Expired)),
     };
     match state {
         Some(status) => Err(Refusal::CertificateNotGood { holder: row.holder, status }.into()),
         None => Ok(row),
+    }
+}
+
+/// The holder's own certificate that this client has shown, when it is good in every respect.
+pub(super) fn good_certificate(
+    view: &dyn View,
+    certificate: &ClientCertificate,
+    now: Timestamp,
+) -> Result<Option<CertificateRow>, StoreError> {
+    let ClientCertificate::Own { serial, fingerprint } = certificate else { return Ok(None) };
+    match own_certificate(view, *serial, *fingerprint, Standard::Good, now) {
+        Ok(row) => Ok(Some(row)),
+        Err(EnrolError::Refused(_)) => Ok(None),
+        Err(EnrolError::Store(error)) => Err(error),
     }
 }
 
@@ -100,7 +131,7 @@ fn prove_renewal(view: &dyn View, ask: &Ask<'_>, now: Timestamp) -> Result<Prove
         Some(ClientCertificate::Maker { .. }) => return Err(Refusal::UnknownCertificate.into()),
         Some(ClientCertificate::Own { serial, fingerprint }) => (*serial, *fingerprint),
     };
-    let row = own_certificate(view, serial, fingerprint, now)?;
+    let row = own_certificate(view, serial, fingerprint, Standard::ToBeRenewed, now)?;
     let profile = ask.profile.name();
     if row.profile.as_ref() != Some(profile) {
         // own_certificate lets only rows with a profile through.
@@ -126,7 +157,7 @@ fn prove_by_birth(
 ) -> Result<Proven, EnrolError> {
     match certificate {
         ClientCertificate::Own { serial, fingerprint } => {
-            let row = own_certificate(view, *serial, *fingerprint, now)?;
+            let row = own_certificate(view, *serial, *fingerprint, Standard::Good, now)?;
             let profile = row.profile.as_ref().and_then(|name| config.profiles().get(name));
             if !profile.is_some_and(Profile::is_birth) {
                 return Err(Refusal::ProofNotAccepted {
