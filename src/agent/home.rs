@@ -59,15 +59,20 @@ impl Home {
     /// The key of the next request: that of one under way, or a new one, on disk before it is used.
     pub fn next_key(&self) -> Result<DeviceKey, HomeError> {
         let path = self.next_key_file();
-        match read(&path) {
-            Ok(text) => Ok(DeviceKey::from_pem(&text)?),
-            Err(HomeError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                let key = DeviceKey::generate()?;
-                replace(&path, key.to_pem().as_bytes())?;
-                Ok(key)
-            }
-            Err(error) => Err(error),
+        let kept = match read(&path) {
+            Ok(text) => Some(DeviceKey::from_pem(&text)?),
+            Err(HomeError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        // A power cut may come between the two steps of taking a certificate into use: its key is not the next one. A
+        // file that cannot be read holds no key in use.
+        let used = self.enrolled().ok().flatten().map(|enrolled| enrolled.identity.key);
+        if let Some(key) = kept.filter(|key| used != Some(key.to_der())) {
+            return Ok(key);
         }
+        let key = DeviceKey::generate()?;
+        replace(&path, key.to_pem().as_bytes())?;
+        Ok(key)
     }
 
     /// Takes the certificate into use that was issued for the next key.

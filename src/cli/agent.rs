@@ -53,6 +53,7 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
     })
     .await?;
     home.take_into_use(&key, &certificate)?;
+    show_once(&enrol.server, &home).await;
     said(&home, &Certificate::from_der(&certificate)?)
 }
 
@@ -66,9 +67,24 @@ async fn renew(server: &AgentServer) -> Result<Certificate, Failure> {
     let request = key.renewal_on(&connection, &current.certificate)?;
     let certificate = connection.reenroll(server.label.as_deref(), &request).await?;
     home.take_into_use(&key, &certificate)?;
+    show_once(server, &home).await;
     let certificate = Certificate::from_der(&certificate)?;
     said(&home, &certificate)?;
     Ok(certificate)
+}
+
+/// Uses the new certificate: the server then knows that it arrived and ends the old one, which nobody needs any more. If
+/// that fails, the overlap ends it.
+async fn show_once(server: &AgentServer, home: &Home) {
+    let shown = async {
+        let enrolled = home.enrolled()?;
+        let identity = enrolled.as_ref().map(|enrolled| &enrolled.identity);
+        client(server, identity)?.connect().await?.cacerts(server.label.as_deref()).await?;
+        Ok::<_, Failure>(())
+    };
+    if let Err(Failure::Refused(reason) | Failure::Usage(reason)) = shown.await {
+        tracing::warn!(reason, "the new certificate is in use, but the server has not seen it yet");
+    }
 }
 
 /// Renews when two thirds of the certificate's life are over, a little earlier or later so that a fleet that was
