@@ -93,7 +93,11 @@ impl Load {
         if n.is_multiple_of(3) {
             self.revoke(&mut admin, operational.serial()).await?;
         }
-        self.renew(&renewed).await.map(drop)
+        // The first use of the second certificate ends the first one.
+        self.told.lock().unwrap().maybe_revoked.insert(operational.serial());
+        self.renew(&renewed).await?;
+        self.told.lock().unwrap().revoked.insert(operational.serial());
+        Ok(())
     }
 
     async fn by_token(

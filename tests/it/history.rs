@@ -1,6 +1,7 @@
 //! A random history of an authority: whatever people and devices may do, allowed or not, at any pace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vitae::agent::DeviceKey;
 use vitae::authority::{
-    self, ApprovalFilter, Authority, EnrolRequest, Failed, Fold, Operator, Outcome, PresentedChain,
+    self, ApprovalFilter, Authority, EnrolRequest, Failed, Fold, Operator, Outcome, Peer, PresentedChain,
     RevocationAsked,
 };
 use vitae::clock::{Clock, ManualClock, SystemRandom, Timestamp};
@@ -16,7 +17,7 @@ use vitae::config::{Cell, Config};
 use vitae::fleet::enrol::{Bindings, Credentials};
 use vitae::fleet::movement::Details;
 use vitae::fleet::register::{NewDevice, NewIdentity};
-use vitae::ids::{CaName, HolderId, ProfileName, Reason, StageName};
+use vitae::ids::{CaName, HolderId, ProfileName, Reason, Serial, StageName};
 use vitae::pki::certificate::Certificate;
 use vitae::pki::csr::VerifiedCsr;
 use vitae::store::redb::RedbStore;
@@ -83,6 +84,8 @@ struct Unit {
     id: HolderId,
     serial: Option<String>,
     held: Vec<Held>,
+    /// Renewals whose answer never arrived: what was shown, and the key that was asked for.
+    lost: Vec<(Held, Arc<DeviceKey>)>,
     tokens: Vec<(ProfileName, String)>,
     waiting: Vec<Waiting>,
 }
@@ -93,6 +96,10 @@ pub(crate) struct Tally {
     pub(crate) enrolled: usize,
     pub(crate) renewed: usize,
     pub(crate) repeated: usize,
+    /// Answers that never arrived.
+    pub(crate) lost: usize,
+    /// Certificates that were shown without asking for the next one.
+    pub(crate) shown: usize,
     pub(crate) refused: usize,
     pub(crate) moved: usize,
     pub(crate) revoked: usize,
@@ -182,11 +189,12 @@ impl History {
                     self.enrol_by_token(unit).await;
                 }
             }
-            58..69 => self.enrol_by_birth().await,
-            69..73 => self.decide_approval().await,
-            73..77 => self.ask_again().await,
-            77..88 => self.renew().await,
-            88..94 => self.revoke().await,
+            58..66 => self.enrol_by_birth().await,
+            66..70 => self.decide_approval().await,
+            70..74 => self.ask_again().await,
+            74..88 => self.renew().await,
+            88..91 => self.show().await,
+            91..94 => self.revoke().await,
             94..96 => self.cancel_token().await,
             96..98 => self.publish().await,
             _ => self.authority.upkeep().await.unwrap(),
@@ -248,7 +256,8 @@ impl History {
     }
 
     fn come(&mut self, id: HolderId, serial: Option<String>) {
-        self.units.push(Unit { id, serial, held: Vec::new(), tokens: Vec::new(), waiting: Vec::new() });
+        let (held, lost, tokens, waiting) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.units.push(Unit { id, serial, held, lost, tokens, waiting });
     }
 
     async fn move_one(&mut self) {
@@ -366,14 +375,55 @@ impl History {
     }
 
     async fn renew(&mut self) {
-        let often = self.dice.percent(90);
-        let wanted = |held: &Held| held.profile.as_str() != "idev" || !often;
+        if self.dice.percent(35)
+            && let Some(unit) = self.somebody(|unit| !unit.lost.is_empty())
+            && let lost = self.dice.below(self.units[unit].lost.len())
+        {
+            // Now and then it comes again, late.
+            let (current, key) = match self.dice.percent(40) {
+                true => self.units[unit].lost[lost].clone(),
+                false => self.units[unit].lost.remove(lost),
+            };
+            return self.renew_with(unit, current, key).await;
+        }
+        let (often, newest) = (self.dice.percent(90), self.dice.percent(85));
+        let heads: BTreeSet<Serial> = self.heads();
+        let wanted = |held: &Held| {
+            let is_head = held.certificate.serial().is_some_and(|serial| heads.contains(&serial));
+            (held.profile.as_str() != "idev" || !often) && (is_head || !newest)
+        };
         let Some((unit, current)) = self.certificate(wanted) else { return };
         let key =
             if self.dice.percent(20) { Arc::clone(&current.key) } else { self.key(unit, &current.profile) };
+        self.renew_with(unit, current, key).await;
+    }
+
+    async fn renew_with(&mut self, unit: usize, current: Held, key: Arc<DeviceKey>) {
         let request = key.renewal(&current.certificate).unwrap();
         let credentials = self.shown(&current);
-        self.ask(unit, &current.profile, true, key, &request, &credentials).await;
+        let before = self.units[unit].held.len();
+        self.ask(unit, &current.profile, true, Arc::clone(&key), &request, &credentials).await;
+        if self.units[unit].held.len() > before && self.dice.percent(25) {
+            self.units[unit].held.pop();
+            self.units[unit].lost.push((current, key));
+            self.tally.lost += 1;
+        }
+    }
+
+    /// The certificates that nothing has replaced.
+    fn heads(&self) -> BTreeSet<Serial> {
+        let all = self.held().filter_map(|(_, held)| held.certificate.serial());
+        let view = |serial: &Serial| self.authority.certificate(&self.operator, serial).unwrap();
+        all.filter(|serial| view(serial).replaced_by.is_none()).collect()
+    }
+
+    /// Uses a certificate without asking for the next one.
+    async fn show(&mut self) {
+        let Some((_, held)) = self.certificate(|held| held.profile.as_str() != "idev") else { return };
+        let chain = PresentedChain::proven_by_handshake(vec![held.certificate.der().to_vec()]);
+        let peer = Peer { chain: Some(chain), ..Peer::default() };
+        self.authority.certificate_used(&peer, Duration::from_secs(60)).await;
+        self.tally.shown += 1;
     }
 
     /// Somebody's certificate, mostly a good one.
@@ -409,8 +459,9 @@ impl History {
             key: csr.public_key(),
             credentials,
             bindings: &Bindings::default(),
-            source: None,
+            source: Some(IpAddr::from([10, 0, 0, u8::try_from(self.dice.below(4)).unwrap()])),
         };
+        let before = self.authority.tree_head(&self.operator).unwrap().size;
         match self.authority.enrol(request).await {
             Ok(Outcome::Pending(_)) => {
                 assert!(!renewal && ["tls", "svc"].contains(&profile.as_str()), "{profile}");
@@ -427,11 +478,16 @@ impl History {
                 assert_eq!((&view.device, view.profile.as_ref()), (&self.units[unit].id, Some(profile)));
                 assert_eq!(view.status, "good");
                 let unit = &mut self.units[unit];
+                let again = view.issued_event.0 < before;
+                *match (again, renewal) {
+                    (true, _) => &mut self.tally.repeated,
+                    (false, true) => &mut self.tally.renewed,
+                    (false, false) => &mut self.tally.enrolled,
+                } += 1;
                 if unit.held.iter().any(|held| held.certificate.serial() == certificate.serial()) {
-                    self.tally.repeated += 1;
+                    assert!(again);
                     return;
                 }
-                *if renewal { &mut self.tally.renewed } else { &mut self.tally.enrolled } += 1;
                 unit.held.push(Held { key, profile: profile.clone(), certificate });
             }
             Err(failed) => {

@@ -16,6 +16,7 @@ mod guards;
 mod http_strict;
 mod key_envelope;
 mod keys;
+mod lineages;
 mod moves;
 mod ocsp_answers;
 mod ocsp_http;

@@ -20,6 +20,7 @@ use vitae::store::rebuild::{difference, replay};
 use vitae::store::{Commit, EVENTS, LOG, Pending, Range, Store, StoreError, Table, View};
 
 use crate::history::{Dice, History, Tally, latest};
+use crate::lineages;
 
 const STEPS: usize = 720;
 
@@ -125,6 +126,7 @@ async fn examine(seed: u64) -> Tally {
     past_is_told_as_it_was(&history, &log, &photographs);
     past_is_told_as_a_replay_tells_it(&history, &log);
     history.tally.approved = rules_were_kept(&history.policy(), &log);
+    lineages::were_kept(&log.entries, &history.config);
     retired_devices_hold_nothing(&history, &log);
     assert!(lists_are_the_record(&mut history).await > 0, "some certificates are revoked or on hold");
 
@@ -141,7 +143,15 @@ fn is_rich(tally: &Tally) {
     assert!(tally.moved >= 20 && tally.revoked >= 20 && tally.refused >= 100, "{tally:?}");
     assert!(tally.held >= 1 && tally.released >= 1, "{tally:?}");
     assert!(tally.waited >= 10 && tally.approved >= 3, "{tally:?}");
-    for code in ["duplicate-key", "key-of-other-purpose", "certificate-not-good", "token-not-good", "stage"] {
+    assert!(tally.lost >= 1 && tally.shown >= 3, "{tally:?}");
+    for code in [
+        "duplicate-key",
+        "key-of-other-purpose",
+        "certificate-not-good",
+        "token-not-good",
+        "stage",
+        "clone-suspected",
+    ] {
         assert!(tally.codes.contains_key(code), "{code}: {tally:?}");
     }
 }
@@ -386,17 +396,16 @@ fn is_asked_for(new: &Issuance) -> bool {
     new.proof != Proof::Authority
 }
 
-/// Whether it renews another; what it renews was issued to the same holder for the same purpose.
+/// Whether it takes the place of another, which was issued to the same holder for the same purpose.
 fn lineage(issued: &BTreeMap<Serial, &Issuance>, new: &Issuance) -> bool {
     let mut at = new;
     while let Some(serial) = at.replaces {
-        assert_eq!(at.proof, Proof::CurrentCertificate { serial });
         // What is older only, so this ends.
         at = issued[&serial];
         assert_eq!((&at.holder, &at.profile), (&new.holder, &new.profile));
     }
     assert!(!matches!(at.proof, Proof::CurrentCertificate { .. }), "a lineage begins with an enrolment");
-    new.replaces.is_some()
+    matches!(new.proof, Proof::CurrentCertificate { .. })
 }
 
 /// I3: a retired device has no good certificate but that of its birth.
@@ -459,7 +468,7 @@ async fn lists_are_the_record(history: &mut History) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_record_holds_after_one_history() {
-    is_rich(&examine(1).await);
+    is_rich(&examine(3).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
