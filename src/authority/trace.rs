@@ -173,7 +173,7 @@ fn story(
     now: Timestamp,
 ) -> Result<Trace, Failed<QueryRefused>> {
     let device = rows::device(view, &row.holder)?.map(|device| traced(device, &row, entries));
-    let first = rows::certificate(view, &row.first())?.unwrap_or_else(|| row.clone());
+    let first = first_of_all(view, &row)?;
     let link = |serial: Option<Serial>| -> Result<Option<Link>, StoreError> {
         let Some(serial) = serial else { return Ok(None) };
         Ok(rows::certificate(view, &serial)?.map(|row| Link { serial, profile: row.profile, at: row.issued }))
@@ -207,6 +207,17 @@ fn traced(device: Device, row: &CertificateRow, entries: &[Entry<Event>]) -> Tra
         stage_now_since: device.stage_since,
         owner_now: device.owner,
     }
+}
+
+fn first_of_all(view: &dyn View, row: &CertificateRow) -> Result<CertificateRow, StoreError> {
+    let mut at = row.clone();
+    while let Some(serial) = at.replaces {
+        match rows::certificate(view, &serial)? {
+            Some(older) => at = older,
+            None => break,
+        }
+    }
+    Ok(at)
 }
 
 /// An operator who approved the request, or the one who handed out the token; everything else is allowed by the policy on

@@ -309,11 +309,13 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
     Ok(())
 }
 
-/// Ties a new certificate to the one it replaces; the first of their lineage.
+/// Ties a new certificate to the one it replaces. The first of their lineage; none when somebody had ended the old one: then
+/// a lineage begins, though the trace goes on.
 fn replace(rows: &mut dyn Rows, issued: &Issuance) -> Result<Option<Serial>, StoreError> {
     let Some(replaced) = issued.replaces else { return Ok(None) };
     let before: CertificateRow = expect(rows, CERTIFICATE, replaced.as_bytes())?;
-    let lineage = before.first();
+    let ended = matches!(before.status, Status::Revoked { .. }) && !before.superseded;
+    let lineage = (!ended).then(|| before.first());
     let after = CertificateRow {
         replaced_by: Some(issued.serial),
         overlap_ends: issued.overlap_ends,
@@ -328,7 +330,7 @@ fn replace(rows: &mut dyn Rows, issued: &Issuance) -> Result<Option<Serial>, Sto
         let after = CertificateRow { overlap_ends: issued.overlap_ends, ..before.clone() };
         change_certificate(rows, &before, &after)?;
     }
-    Ok(Some(lineage))
+    Ok(lineage)
 }
 
 /// Writes a certificate's row; its place among the ends of overlaps follows it.

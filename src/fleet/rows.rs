@@ -158,7 +158,7 @@ pub struct CertificateRow {
     pub approval: Option<ApprovalId>,
     pub replaces: Option<Serial>,
     pub replaced_by: Option<Serial>,
-    /// The first certificate of the lineage; `None`: this is it.
+    /// The first certificate of the lineage, since somebody last ended one in it; `None`: this is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Serial>,
     /// It has a successor and stays good until that is used, but no longer than this.

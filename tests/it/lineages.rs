@@ -110,7 +110,8 @@ impl<'a> Lineages<'a> {
                 None => assert!(entry.time <= end + SET_BACK, "{at}"),
             }
         }
-        let first = new.replaces.map_or(new.serial, |replaced| self.known[&replaced].first);
+        let goes_on = new.replaces.map(|it| &self.known[&it]).filter(|it| it.status != Status::Revoked);
+        let first = goes_on.map_or(new.serial, |replaced| replaced.first);
         if let Some(replaced) = new.replaces {
             let replaced = self.known.get_mut(&replaced).unwrap();
             assert_eq!(replaced.replaced_by.replace(new.serial), None, "{at}: a second successor");
@@ -157,6 +158,10 @@ impl<'a> Lineages<'a> {
         let (shown, head) = (&self.known[presented], &self.known[current]);
         assert_eq!((&shown.issuance.holder, &shown.issuance.profile), (holder, profile), "{at}");
         assert!(shown.replaced_by.is_some() && shown.first == head.first, "{at}");
+        assert!(
+            [Status::Good, Status::Held].contains(&head.status),
+            "{at}: what people have ended is no news"
+        );
         assert!([Status::Good, Status::Superseded].contains(&shown.status), "{at}");
         if holder.is_device() {
             assert_eq!(self.heads[&(holder.clone(), profile.clone())], *current, "{at}");

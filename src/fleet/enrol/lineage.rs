@@ -52,12 +52,17 @@ pub(super) fn next(
     if head.serial == presented.serial {
         return renew(view, ask, &head, renewal, now).map(Next::Issue);
     }
+    // What people have ended is over for all that came before it: that is known, and no news of a copy.
+    if head.first() != presented.first() || matches!(head.status, Status::Revoked { .. }) {
+        let (holder, status) = (head.holder, CertificateState::SuccessorRevoked);
+        return Err(Refusal::CertificateNotGood { holder, status }.into());
+    }
     if head.key == ask.key {
         return behind(view, ask, &head, renewal, now);
     }
     let asked = key::newest_of(view, &ask.key)?;
     let later =
-        |row: &CertificateRow| row.first() == presented.first() && row.issued.event > presented.issued.event;
+        |row: &CertificateRow| row.first() == head.first() && row.issued.event > presented.issued.event;
     if asked.as_ref().is_some_and(later) {
         // An old request that comes late: its answer has been used, and renewed, since.
         let way_out = accepted(ask.profile);
@@ -113,13 +118,14 @@ fn behind(
     renewal: &Renewal,
     now: Timestamp,
 ) -> Result<Next, EnrolError> {
-    let status = match head.status {
-        Status::Good if now <= head.not_after => return Ok(Next::Again(head.serial)),
-        Status::Good => return renew(view, ask, head, renewal, now).map(Next::Issue),
-        Status::Held => CertificateState::SuccessorHeld,
-        Status::Revoked { .. } => CertificateState::SuccessorRevoked,
-    };
-    Err(Refusal::CertificateNotGood { holder: head.holder.clone(), status }.into())
+    if head.is_good_at(now) {
+        return Ok(Next::Again(head.serial));
+    }
+    if head.status == Status::Held {
+        let (holder, status) = (head.holder.clone(), CertificateState::SuccessorHeld);
+        return Err(Refusal::CertificateNotGood { holder, status }.into());
+    }
+    renew(view, ask, head, renewal, now).map(Next::Issue)
 }
 
 /// The head was issued on `presented` itself and never shown since: its first use would have ended `presented`.
