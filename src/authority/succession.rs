@@ -17,7 +17,7 @@ use crate::ids::Serial;
 use crate::store::{Range, StoreError, View};
 
 /// As many overlaps are ended by one commit.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 
 impl Authority {
     /// A client has shown this certificate without asking for the next one. When it is the first time, that ends what the

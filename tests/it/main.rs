@@ -34,6 +34,7 @@ mod who_certificate;
 mod who_maker;
 mod who_token;
 
+mod agent;
 mod cli;
 mod crash;
 mod floors;

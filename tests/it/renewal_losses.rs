@@ -134,7 +134,13 @@ impl World {
                 assert!(self.house.clock.now() > since + GRACE);
                 self.late += 1;
                 // Again with the key that may have been answered before.
-                while !matches!(self.attempt(device, &mut disk, true).await, Outcome::Heard) {}
+                loop {
+                    match self.attempt(device, &mut disk, true).await {
+                        Outcome::Heard => break,
+                        Outcome::Refused(refusal) => panic!("{} cannot come back: {refusal}", device.id),
+                        Outcome::Unsent | Outcome::Unheard => {}
+                    }
+                }
                 self.anew += 1;
             }
             Outcome::Refused(refusal) => panic!("{} was refused: {refusal}", device.id),
@@ -197,7 +203,7 @@ async fn honest(seed: u64) {
         assert_eq!(heads.filter(|view| view.replaced_by.is_none()).count(), 1);
     }
     println!("{} answers unheard, {} slept too long, {} came anew", world.unheard, world.late, world.anew);
-    assert!(world.unheard > 20);
+    assert!(world.unheard > 8);
     assert!(world.house.authority.verify_log(&world.house.operator()).unwrap().is_sound());
 }
 

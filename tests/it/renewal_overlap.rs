@@ -76,8 +76,9 @@ async fn the_next_renewal_ends_the_old_one_in_the_same_commit() {
 async fn the_end_of_the_overlap_ends_the_old_one() {
     let house = House::open().await;
     let mut cards = Vec::new();
-    for n in 0..3 {
-        let (_, old) = house.working(&format!("BR00000{n}")).await;
+    // More than one commit takes.
+    for n in 0..70 {
+        let (_, old) = house.working(&format!("BR{n:06}")).await;
         renewed(&house, &old, &key()).await;
         cards.push(old);
     }
@@ -110,6 +111,21 @@ async fn what_expires_within_the_overlap_is_never_listed() {
     house.authority.upkeep().await.unwrap();
     read(&house, Some(&new)).await;
     assert_eq!(house.status_of(old.serial()), "expired");
+    assert_eq!(house.crl("operational").await.reason_of(old.serial()), None);
+}
+
+/// Nor does what expired while nobody looked.
+#[tokio::test]
+async fn what_expired_unattended_is_not_listed_afterwards() {
+    let house = House::open().await;
+    let (_, old) = house.working("BR000001").await;
+    renewed(&house, &old, &key()).await;
+    house.clock.set(old.certificate().not_after() + HOUR);
+    house.authority.upkeep().await.unwrap();
+    assert_eq!(house.status_of(old.serial()), "expired");
+    let events = house.events();
+    house.authority.upkeep().await.unwrap();
+    assert_eq!(house.events(), events);
     assert_eq!(house.crl("operational").await.reason_of(old.serial()), None);
 }
 

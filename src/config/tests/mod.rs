@@ -133,6 +133,8 @@ fn the_shipped_matrix_is_the_designed_one() {
     }
     assert_eq!(life.cell(&profile("ldev"), &stage("lost")), Cell::Never);
     assert_eq!(life.first_stage().as_str(), "manufacturing");
+    assert_eq!(life.clones().move_to(), Some(&stage("quarantine")));
+    assert_eq!(life.clones().lost_key(), LostKey::Refuse);
 }
 
 /// The comment in the file says how to switch it on.

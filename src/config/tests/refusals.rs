@@ -50,6 +50,8 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("profiles/idev.toml", "type =", "kind =", "unknown field `kind`"),
     ("lifecycle.toml", "terminal = true", "final = true", "unknown field `final`"),
     ("lifecycle.toml", "{ hold = [\"ldev\"", "{ freeze = [\"ldev\"", "unknown field `freeze`"),
+    ("lifecycle.toml", "move-to =", "moves-to =", "unknown field `moves-to`"),
+    ("lifecycle.toml", "lost-key = \"refuse\"", "lost-key = \"ignore\"", "unknown variant `ignore`"),
     ("roles.toml", "permits = [", "permit = [", "unknown field `permit`"),
     ("manufacturers/aerune.toml", "title", "name", "unknown field `name`"),
     // Names that point nowhere.
@@ -66,6 +68,20 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "first-stage = \"manufacturing\"",
         "first-stage = \"birth\"",
         "no stage named 'birth'",
+    ),
+    ("lifecycle.toml", "move-to = \"quarantine\"", "move-to = \"prison\"", "no stage named 'prison'"),
+    (
+        "lifecycle.toml",
+        "move-to = \"quarantine\"",
+        "move-to = \"retired\"",
+        "a suspicion must not end a device's life",
+    ),
+    ("lifecycle.toml", "move-to = \"quarantine\"", "move-to = \"transfer\"", "neither an owner nor evidence"),
+    (
+        "lifecycle.toml",
+        "move-to = \"quarantine\"",
+        "move-to = \"manufacturing\"",
+        "no transition leads to stage 'manufacturing' that the authority could make",
     ),
     ("lifecycle.toml", "who = [\"mfr-line\"]", "who = [\"mfr-lines\"]", "no role named 'mfr-lines'"),
     ("lifecycle.toml", "hold = [\"ldev\"", "hold = [\"ldevs\"", "no profile named 'ldevs'"),
@@ -288,6 +304,21 @@ fn a_device_profile_without_a_row_is_refused() {
     tree.replace("lifecycle.toml", "[matrix.maint]", "");
     let errors = tree.load().unwrap_err().to_string();
     assert!(errors.contains("write [matrix.maint], empty if it is never issued"), "{errors}");
+}
+
+/// What is done about copies is decided, not assumed.
+#[test]
+fn a_lifecycle_says_what_is_done_about_copies() {
+    let clones = "[clones]\nmove-to = \"quarantine\"\nlost-key = \"refuse\"\n";
+    for (text, words) in [("", "missing field `clones`"), ("[clones]\n", "missing field `lost-key`")] {
+        let tree = Spoilt::new();
+        tree.replace("lifecycle.toml", clones, text);
+        let errors = tree.load().unwrap_err().to_string();
+        assert!(errors.contains(words), "{errors}");
+    }
+    let tree = Spoilt::new();
+    tree.replace("lifecycle.toml", "move-to = \"quarantine\"\n", "");
+    assert_eq!(tree.load().unwrap().lifecycle().clones().move_to(), None);
 }
 
 #[test]
