@@ -118,7 +118,7 @@ async fn suspicions_do_not_fill_the_log() {
     assert_eq!(stage(&house, &id), "quarantine");
 }
 
-/// A device that enrolled anew, while its old certificate goes on renewing somewhere: one identity, two keys.
+/// B46: what is not the current certificate renews nothing. A device that enrolled anew, while its old certificate goes on renewing somewhere: one identity, two keys.
 #[tokio::test]
 async fn a_certificate_from_before_the_new_enrolment_is_a_copy() {
     let house = House::open().await;

@@ -7,7 +7,8 @@ use crate::support::der::{name, tlv};
 use crate::support::wire::{Ask, Card};
 use crate::support::{DAY, House};
 
-/// E38: the same key and a new one; the names stay, the time moves on, the old certificate stays good until it ends.
+/// E38: the same key and a new one; the names stay, the time moves on, the old certificate stays good until the
+/// new one is used.
 #[tokio::test]
 async fn a_certificate_is_renewed_with_the_same_key_or_another() {
     let house = House::open().await;
