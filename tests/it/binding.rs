@@ -387,16 +387,16 @@ async fn tls_unique_is_verified_under_tls_1_2() {
     let reply = unit.enrol(&mut first, &tied(&mine, &value).sign(&mine)).await;
     let card = Card::new(&mine, &reply.certificate());
 
+    let with_card = house.tls_of(Some(&card), &[&TLS12]);
+    let (mut renewal, of_renewal, kind) = connect_recorded(&house, &with_card).await;
+    assert_eq!(kind, HandshakeKind::Full);
+    let next = key();
+    let csr = tied(&next, &of_renewal).repeating(&card.certificate()).sign(&next);
+    let reply = renewal.ask(&Ask::est("simplereenroll", &csr)).await.unwrap();
+    assert_eq!(reply.certificates().len(), 1);
+
     let (mut second, again, kind) = connect_recorded(&house, &tls).await;
     assert_eq!(kind, HandshakeKind::Resumed);
     assert_refused(&unit.claim(&mut second, &value).await, "does not link");
     assert_eq!(unit.claim(&mut second, &again).await.certificates().len(), 1);
-
-    let tls = house.tls_of(Some(&card), &[&TLS12]);
-    let (mut renewal, value, kind) = connect_recorded(&house, &tls).await;
-    assert_eq!(kind, HandshakeKind::Full);
-    let next = key();
-    let csr = tied(&next, &value).repeating(&card.certificate()).sign(&next);
-    let reply = renewal.ask(&Ask::est("simplereenroll", &csr)).await.unwrap();
-    assert_eq!(reply.certificates().len(), 1);
 }

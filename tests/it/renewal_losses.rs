@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vitae::agent::DeviceKey;
-use vitae::authority::{EnrolRequest, Failed, Peer, PresentedChain};
+use vitae::authority::{self, EnrolRequest, Failed, Peer, PresentedChain};
 use vitae::clock::{Clock, Timestamp};
 use vitae::fleet::enrol::{Bindings, Credentials, Refusal};
 use vitae::ids::HolderId;
@@ -100,7 +100,8 @@ impl World {
                 self.unheard += 1;
                 Outcome::Unheard
             }
-            Ok(issued) => {
+            Ok(authority::Outcome::Pending(_)) => panic!("nobody has to approve it"),
+            Ok(authority::Outcome::Issued(issued)) => {
                 let certificate = Certificate::from_der(issued.certificate()).unwrap();
                 disk.current = Some((next, certificate));
                 disk.next = None;
