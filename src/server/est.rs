@@ -39,6 +39,8 @@ async fn serve(shared: Shared, watcher: Watcher, tls: Arc<ServerConfig>, stream:
     });
     let connection = http1::Builder::new()
         .title_case_headers(true)
+        // A client may say all it has to say and close its side before it reads: `gnutls-cli <request` does.
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(LONGEST_HEAD)

@@ -2,7 +2,7 @@
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vitae::clock::Clock;
 use vitae::pki::certificate::Certificate;
 use vitae::pki::ocsp::HashAlg;
@@ -214,6 +214,37 @@ async fn connections_are_kept_or_closed_as_asked() {
     let http10 = Ask { line: "GET /.well-known/est/cacerts HTTP/1.0".to_owned(), ..ask };
     assert_eq!(old.ask(&http10).await.unwrap().status, 200);
     assert!(old.is_closed().await);
+}
+
+/// E11: whoever closes its side behind the request, as `gnutls-cli <request` does, is answered all the same.
+#[tokio::test]
+async fn clients_that_have_said_all_are_still_answered() {
+    let house = House::open().await;
+    for (version, serial) in [(&TLS12, "BR000001"), (&TLS13, "BR000002")] {
+        let id = house.register(serial, "deployment").await;
+        let token = house.token(&id, "ldev").await;
+        let ask = Ask::est("simpleenroll", &request(&key())).basic(id.as_str(), &token);
+        let tls = house.tls_of(None, &[version]);
+        let mut wire = wire::connect_tls(house.addresses.est, tls).await.unwrap();
+        wire.send(&ask.bytes()).await.unwrap();
+        wire.stream.shutdown().await.unwrap();
+        assert_eq!(wire.reply().await.unwrap().certificates().len(), 1, "{version:?}");
+        assert!(wire.is_closed().await);
+    }
+    let serial = house.ca_certificate("root").serial().unwrap();
+    let question = house.ocsp_request("root", serial.as_bytes(), HashAlg::Sha256, None);
+    let ask = Ask::new("POST", "/ocsp").header("Content-Type", "application/ocsp-request").body(question);
+    // Many at once, as a single answer may be ready before the end is seen.
+    let mut wires = Vec::new();
+    for _ in 0..64 {
+        let mut wire = wire::connect(house.addresses.status).await.unwrap();
+        wire.send(&ask.bytes()).await.unwrap();
+        wire.stream.shutdown().await.unwrap();
+        wires.push(wire);
+    }
+    for mut wire in wires {
+        assert_eq!(wire.reply().await.unwrap().status, 200);
+    }
 }
 
 /// E12: the body is called for before it is sent, and not at all when it would be refused.
