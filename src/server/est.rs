@@ -15,6 +15,7 @@ use super::accept::{Context, LONGEST_HEAD, Shared, accept};
 use super::bindings;
 use super::challenge::Challenge;
 use super::heads::Watched;
+use super::linger::Linger;
 use super::patient::Patient;
 use crate::est;
 
@@ -29,7 +30,7 @@ async fn serve(shared: Shared, watcher: Watcher, tls: Arc<ServerConfig>, stream:
     let from = stream.peer_addr().ok();
     let Some((stream, peer)) = bindings::accept(&shared, &tls, stream, from).await else { return };
     let limits = shared.authority.config().server().limits();
-    let (stream, heads) = Watched::new(stream);
+    let (stream, heads) = Watched::new(Linger::new(stream));
     let (peer, heads) = (&peer, &heads);
     let (authority, metrics) = (&shared.authority, &shared.metrics);
     let service = service_fn(|request| async move {

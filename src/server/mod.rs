@@ -6,6 +6,7 @@ mod bindings;
 mod challenge;
 mod est;
 mod heads;
+mod linger;
 mod listeners;
 mod overheard;
 mod patient;

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::accept::{Context, LONGEST_HEAD, Shared, accept};
 use super::heads::Watched;
+use super::linger::Linger;
 use super::patient::Patient;
 use crate::status::Status;
 
@@ -28,7 +29,7 @@ async fn serve(shared: Shared, watcher: Watcher, door: Arc<Status>, stream: TcpS
     let door = &*door;
     let limits = shared.authority.config().server().limits();
     let request_timeout = limits.request_timeout;
-    let (stream, heads) = Watched::new(stream);
+    let (stream, heads) = Watched::new(Linger::new(stream));
     let heads = &heads;
     let service = service_fn(|request| async move {
         let answer = heads.guard(request, |request| async move {

@@ -247,6 +247,24 @@ async fn clients_that_have_said_all_are_still_answered() {
     }
 }
 
+/// E11: an answer that leaves before the body has come is no end of the connection for who still sends it.
+#[tokio::test]
+async fn clients_that_are_answered_early_may_finish() {
+    let house = House::open().await;
+    let body = vec![b'A'; 60_000];
+    let ask = Ask::est("simpleenroll", b"").body(body.clone()).header("Connection", "close").bytes();
+    let mut wire = house.est(None).await;
+    wire.send(&ask[..ask.len() - body.len()]).await.unwrap();
+    assert_eq!(wire.reply().await.unwrap().status, 401);
+    assert!(wire.is_closed().await);
+    for piece in body.chunks(1000) {
+        wire.send(piece).await.unwrap();
+    }
+    // TLS that ends as it should, too: no reset.
+    wire.stream.shutdown().await.unwrap();
+    assert_eq!(wire.stream.get_mut().0.read(&mut [0]).await.unwrap(), 0);
+}
+
 /// E12: the body is called for before it is sent, and not at all when it would be refused.
 #[tokio::test]
 async fn expect_100_continue_is_honoured() {
