@@ -6,8 +6,8 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
-    WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    USER_AGENT, WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
@@ -123,6 +123,17 @@ impl Answer {
         }
     }
 
+    /// The first word to a stranger. Bouncy Castle's client does not get past a challenge that has a body; it names
+    /// itself by no header, and so do programs that have nobody to read one.
+    pub(super) fn challenge(headers: &HeaderMap) -> Self {
+        let read = headers.contains_key(USER_AGENT) || headers.contains_key(AUTHORIZATION);
+        Self::unauthenticated(if read {
+            "who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic"
+        } else {
+            ""
+        })
+    }
+
     /// Trouble of our own: the log hears what, the client only that it may come again.
     fn trouble(what: &str) -> Self {
         tracing::error!(what, "an EST request could not be answered");
@@ -146,7 +157,9 @@ impl Answer {
                 (StatusCode::ACCEPTED, PLAIN_TEXT, Some((RETRY_AFTER, HeaderValue::from(retry_after))), text)
             }
             Self::Refused { status, mut text, header } => {
-                text.push('\n');
+                if !text.is_empty() {
+                    text.push('\n');
+                }
                 (status, PLAIN_TEXT, header, text)
             }
         };

@@ -33,9 +33,7 @@ where
     let basic = Basic::from_headers(request.headers());
     if peer.chain.is_none() && basic.is_none() {
         // A stranger's body is not even read.
-        return Err(Answer::unauthenticated(
-            "who is asking? Present a client certificate, or the device id and a one-time token with HTTP Basic",
-        ));
+        return Err(Answer::challenge(request.headers()));
     }
     if !body::is_pkcs10(&request) {
         return Err(Answer::wrong_type());
