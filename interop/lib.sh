@@ -3,6 +3,7 @@
 #   VITAE VITAE_DIR VITAE_CONFIG   the binary, its data and its configuration: 'vitae' below needs no options
 #   EST_ADDRESS STATUS_ADDRESS     host:port of the listeners
 #   SUITE_DIR RESULTS              the suite's folder, and the file that takes one line for each claim
+#   VENV                           the virtual environment with what the suites' requirements.txt name
 # A step runs in the suite's work folder. Steps hand on to later ones by files there.
 set -euo pipefail
 
@@ -10,6 +11,8 @@ EST=https://$EST_ADDRESS/.well-known/est
 # shellcheck disable=SC2034  # for the steps
 STATUS=http://$STATUS_ADDRESS
 CHAIN=$VITAE_DIR/ca/chain.pem
+# shellcheck disable=SC2034
+ROOT=$VITAE_DIR/ca/root.pem
 
 vitae() { "$VITAE" "$@"; }
 
@@ -80,6 +83,19 @@ lacks() {
         echo "$1 has '$2'"
         return 1
     fi
+}
+
+# fails COMMAND...: what must not succeed. Not by 'if' or '!', which would let a function go on behind its first failure.
+fails() {
+    local status
+    set +e
+    (
+        set -e
+        "$@"
+    )
+    status=$?
+    set -e
+    ((status != 0)) || { echo "this succeeded: $*"; return 1; }
 }
 
 # text FILE COMMAND...: keeps what a tool says; whether it was content is judged from that, not from its exit code.
@@ -226,6 +242,49 @@ enrol() {
     csr "$2.key" "$2.csr"
     est_post "$2" simpleenroll "$2.csr" -u "$(<"$2.id"):$(token "$(<"$2.id")")"
     issued "$2" "$2.key"
+}
+
+# born SERIAL NAME: a claimed device with nothing but its birth certificate, in NAME.id, NAME.key and NAME.pem.
+born() {
+    device "$1" manufacturing >"$2.id"
+    key "$2.key"
+    csr "$2.key" "$2.csr" -subj "/serialNumber=$1"
+    est_post "$2" idev/simpleenroll "$2.csr" -u "$(<"$2.id"):$(token "$(<"$2.id")" idev)"
+    issued "$2" "$2.key"
+    vitae device move "$(<"$2.id")" deployment --reason shipped
+    vitae device move "$(<"$2.id")" deployment --reason received --owner SUH
+}
+
+# What other clients than curl were given. They judge it by their own means too.
+
+# all_cas FILE: it holds what cacerts has to, byte by byte.
+all_cas() {
+    equal "$(fingerprints "$1")" "$(fingerprints "$CHAIN")"
+}
+
+# of_key CERTIFICATE KEY
+of_key() {
+    equal "$(count "$1")" 1
+    equal "$(openssl x509 -in "$1" -noout -pubkey)" "$(openssl pkey -in "$2" -pubout)"
+}
+
+# successor NEW OLD: another certificate with the same names.
+successor() {
+    differ "$(serial_of "$1")" "$(serial_of "$2")"
+    equal "$(subject_of "$1")" "$(subject_of "$2")"
+    equal "$(alt_names_of "$1")" "$(alt_names_of "$2")"
+}
+
+# owned CERTIFICATE DEVICE: the record has it for this device, as good.
+owned() {
+    vitae cert list --device "$2" --json | tr -d ' \n' | tr '{' '\n' | grep "\"serial\":\"$(serial_of "$1")\"" >owned.txt
+    has owned.txt '"status":"good"'
+}
+
+# none_issued DEVICE: the record has no working certificate of it.
+none_issued() {
+    vitae cert list --device "$1" --json >none.txt
+    lacks none.txt '"profile": "(ldev|tls)"'
 }
 
 # Where a certificate says its status is.

@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# A certificate asks for its successor, with a new key.
+. "$SUITE_DIR/lib.sh"
+
+# renewed NAME OUT VERSION
+renewed() {
+    est renew "$3" "$2" cert="$1.pem" certkey="$1.key"
+    of_key "$2.pem" "$2.key"
+    successor "$2.pem" "$1.pem"
+}
+
+birth_is_not_renewed() {
+    fails est renew 1.3 reborn label=idev cert=birth-birth.pem certkey=birth-birth.key
+    refused_by_est reborn 403 idev
+}
+
+claim 12 renewed token-old next-old 1.2
+claim 13 renewed token next 1.3
+claim 14 birth_is_not_renewed
