@@ -186,6 +186,37 @@ refused() {
     fi
 }
 
+# The same by hand, for tools that know TLS and no HTTP.
+
+# request FILE METHOD [LABEL/]OPERATION [HEADER...]: writes the head of a request. Append the body yourself.
+request() {
+    local file=$1 method=$2 path=$3
+    shift 3
+    printf '%s /.well-known/est/%s HTTP/1.1\r\nHost: localhost\r\n' "$method" "$path" >"$file"
+    (($# == 0)) || printf '%s\r\n' "$@" >>"$file"
+    printf '\r\n' >>"$file"
+}
+
+# post_request OUT OPERATION CSR.DER AUTHORIZATION-HEADER|'': the whole of an enrolment in OUT.request.
+post_request() {
+    local out=$1 operation=$2 csr=$3 authorization=$4 body
+    body=$(base64 -w 0 "$csr")
+    request "$out.request" POST "$operation" ${authorization:+"$authorization"} \
+        'Content-Type: application/pkcs10' "Content-Length: ${#body}" 'Connection: close'
+    printf '%s' "$body" >>"$out.request"
+}
+
+basic() {
+    printf 'Authorization: Basic %s' "$(printf '%s:%s' "$1" "$2" | base64 -w 0)"
+}
+
+# take_apart OUT: the answer in OUT.raw to OUT.status, OUT.head (with its empty line) and OUT.body.
+take_apart() {
+    sed '/^\r$/q' "$1.raw" >"$1.head"
+    tail -c "+$(($(wc -c <"$1.head") + 1))" "$1.raw" >"$1.body"
+    head -n 1 "$1.head" | cut -d ' ' -f 2 >"$1.status"
+}
+
 # Devices, keys, requests.
 
 # device SERIAL [STAGE]: registers an infusion pump and prints its id.

@@ -10,15 +10,6 @@ connect() {
     text "$file" timeout 30 openssl s_client -connect "$EST_ADDRESS" -CAfile "$CHAIN" "$@"
 }
 
-# request FILE METHOD [LABEL/]OPERATION [HEADER...]: writes the head of a request. Append the body yourself.
-request() {
-    local file=$1 method=$2 path=$3
-    shift 3
-    printf '%s /.well-known/est/%s HTTP/1.1\r\nHost: localhost\r\n' "$method" "$path" >"$file"
-    (($# == 0)) || printf '%s\r\n' "$@" >>"$file"
-    printf '\r\n' >>"$file"
-}
-
 # exchange OUT REQUEST S_CLIENT-ARGUMENTS...: sends the bytes of REQUEST, which asks for the connection to be closed,
 # and leaves OUT.raw, OUT.status, OUT.head (with its empty line) and OUT.body.
 exchange() {
@@ -29,25 +20,11 @@ exchange() {
     take_apart "$out"
 }
 
-take_apart() {
-    sed '/^\r$/q' "$1.raw" >"$1.head"
-    tail -c "+$(($(wc -c <"$1.head") + 1))" "$1.raw" >"$1.body"
-    head -n 1 "$1.head" | cut -d ' ' -f 2 >"$1.status"
-}
-
 # post OUT OPERATION CSR.DER AUTHORIZATION-HEADER|'' S_CLIENT-ARGUMENTS...: an EST request by s_client alone.
 post() {
-    local out=$1 operation=$2 csr=$3 authorization=$4 body
-    shift 4
-    body=$(base64 -w 0 "$csr")
-    request "$out.request" POST "$operation" ${authorization:+"$authorization"} \
-        'Content-Type: application/pkcs10' "Content-Length: ${#body}" 'Connection: close'
-    printf '%s' "$body" >>"$out.request"
-    exchange "$out" "$out.request" "$@"
-}
-
-basic() {
-    printf 'Authorization: Basic %s' "$(printf '%s:%s' "$1" "$2" | base64 -w 0)"
+    local out=$1
+    post_request "${@:1:4}"
+    exchange "$out" "$out.request" "${@:5}"
 }
 
 # certs_only P7: SignedData of id-data that signs nothing and holds nothing but certificates.
