@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConnection;
 use tokio_rustls::server::TlsStream;
 
+use super::linger::Linger;
 use super::tls_failure;
 use crate::authority::{Authority, Peer, PresentedChain};
 use crate::fleet::enrol::Bindings;
@@ -99,19 +100,23 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limit = shared.authority.config().server().limits().handshake_timeout;
-    let failed = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let peer = peer_of(stream.get_ref().1, from);
-            return Some((stream, peer));
-        }
-        Ok(Err(error)) => (tls_failure::reason(&error), error.to_string()),
-        Err(_) => (TlsFailure::Timeout, "took too long".to_owned()),
-    };
-    let (reason, error) = failed;
+    let (reason, error, refused) =
+        match tokio::time::timeout(limit, acceptor.accept(stream).into_fallible()).await {
+            Ok(Ok(stream)) => {
+                let peer = peer_of(stream.get_ref().1, from);
+                return Some((stream, peer));
+            }
+            Ok(Err((error, stream))) => (tls_failure::reason(&error), error.to_string(), Some(stream)),
+            Err(_) => (TlsFailure::Timeout, "took too long".to_owned(), None),
+        };
     shared.metrics.tls_failed(reason);
     // Anybody who can reach the port can cause it, so it is not for a log that is kept.
     let from = from.map(tracing::field::display);
     tracing::debug!(from, reason = reason.name(), error, "TLS handshake failed");
+    if let Some(stream) = refused {
+        // In TLS 1.3 a client may have sent its request already; it must still be able to read the alert.
+        let _ = Linger::new(stream).shutdown().await;
+    }
     None
 }
 

@@ -164,6 +164,25 @@ async fn a_self_made_ca_with_our_names_is_nobody() {
     assert_eq!(house.certificates_of(&id).len(), 1);
 }
 
+/// Whom TLS does not let in can read why, even if a request was sent behind the handshake, as TLS 1.3 allows.
+#[tokio::test]
+async fn who_is_not_let_in_is_told_by_an_alert() {
+    let house = House::open().await;
+    let unknown = Maker::root("Unknown Maker Root").birth("BR000001");
+    let tls = house.tls_of(Some(&unknown), &[&TLS13]);
+    let mut wire = wire::connect_tls(house.addresses.est, tls).await.unwrap();
+    let body = vec![b'A'; 60_000];
+    let ask = Ask::est("simpleenroll", b"").body(body.clone()).bytes();
+    wire.send(&ask[..ask.len() - body.len()]).await.unwrap();
+    wire.stream.get_ref().0.readable().await.unwrap();
+    for piece in body.chunks(1000) {
+        wire.send(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let error = wire.head().await.unwrap_err().to_string();
+    assert!(error.contains("received fatal alert"), "{error}");
+}
+
 /// B19 behind TLS: issuer name, serial number and subject of a genuine certificate under another key. The record holds
 /// every byte of what was issued against it.
 #[tokio::test]
