@@ -23,6 +23,8 @@ one_certificate() {
 verifies() {
     path client.txt device.pem -x509_strict -purpose sslclient
     has client.txt '^device.pem: OK$'
+    path policy.txt device.pem -x509_strict -policy 1.3.6.1.4.1.32473.2.2 -explicit_policy
+    has policy.txt '^device.pem: OK$'
     path server.txt device.pem -x509_strict -purpose sslserver
     has server.txt 'unsuitable certificate purpose'
     lacks server.txt '^device.pem: OK$'

@@ -159,6 +159,7 @@ pub(super) fn ca_template(content: CaContent<'_>) -> Result<CertificateTemplate,
         extensions.push(ext::authority_key_id(content.issuer_key.key_id()));
         let (ocsp, issuer) = (&content.pointers.ocsp, &content.pointers.issuer);
         extensions.push(ext::authority_info_access(Some(ocsp), Some(issuer))?);
+        extensions.push(ext::any_policy());
     }
     Ok(CertificateTemplate {
         serial: content.serial,

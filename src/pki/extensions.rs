@@ -154,6 +154,11 @@ pub fn certificate_policy(policy: ObjectIdentifier) -> Extension {
     extension(rfc5280::ID_CE_CERTIFICATE_POLICIES, false, value)
 }
 
+/// certificatePolicies of a CA below a root: anyPolicy, so that what the certificates below it name holds along the path.
+pub fn any_policy() -> Extension {
+    certificate_policy(rfc5280::ANY_POLICY)
+}
+
 /// id-pkix-ocsp-nocheck: the status of this OCSP signer is not asked for (RFC 6960 section 4.2.2.2.1).
 pub fn ocsp_no_check() -> Extension {
     extension(rfc6960::ID_PKIX_OCSP_NOCHECK, false, tlv::NULL.to_vec())

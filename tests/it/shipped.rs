@@ -119,6 +119,26 @@ async fn what_the_authority_issues_to_itself_is_sound() {
     assert_eq!(profiles, ["admin", "ocsp", "server"]);
 }
 
+/// A policy that a certificate names counts only if every CA above it allows it (RFC 5280 section 6.1.3); the trust
+/// anchor is not asked.
+#[tokio::test]
+async fn every_ca_below_a_root_allows_the_policies_of_certificates() {
+    let house = House::open().await;
+    let any_policy = [6, 4, 0x55, 0x1d, 0x20, 0];
+    for (name, is_root) in [
+        ("root", true),
+        ("birth", false),
+        ("operational", false),
+        ("service", false),
+        ("update-root", true),
+        ("update", false),
+    ] {
+        let certificate = house.ca_certificate(name);
+        let found = certificate.der().windows(any_policy.len()).any(|window| window == any_policy);
+        assert_eq!(found, !is_root, "{name}");
+    }
+}
+
 /// P05: no certificate outlives its CA, whatever its profile says.
 #[tokio::test]
 async fn no_certificate_outlives_its_ca() {
