@@ -33,7 +33,7 @@ said_revoked() {
     equal "$(grep -c 'revoked' revoked.said)" $((2 * (${#labels[@]} + 1)))
 }
 
-must_fail 48 said_revoked with_revoked
+must_fail 51 said_revoked with_revoked
 
 enrol BR200902 mine
 enrol BR200903 victim
@@ -67,4 +67,4 @@ all_forbidden() {
     equal "$(grep -c '^403$' another.said)" 9
 }
 
-must_fail 49 all_forbidden as_another
+must_fail 52 all_forbidden as_another
