@@ -9,19 +9,15 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
 import java.security.PrivateKey;
-import java.security.PublicKey;
 import java.security.Security;
 import java.security.cert.CertPathValidator;
-import java.security.cert.CertStore;
 import java.security.cert.CertificateFactory;
-import java.security.cert.CollectionCertStoreParameters;
 import java.security.cert.PKIXCertPathValidatorResult;
 import java.security.cert.PKIXParameters;
 import java.security.cert.PKIXRevocationChecker;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.security.spec.ECGenParameterSpec;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -186,7 +182,8 @@ public final class Est {
             PKIXCertPathValidatorResult result = (PKIXCertPathValidatorResult) validator.validate(
                 CertificateFactory.getInstance("X.509", provider.equals("BC") ? "BC" : "SUN")
                     .generateCertPath(List.of(end, authority)), parameters);
-            System.out.println(provider + " verified: " + result.getTrustAnchor().getTrustedCert().getSubjectX500Principal());
+            X509Certificate anchor = result.getTrustAnchor().getTrustedCert();
+            System.out.println(provider + " verified: " + anchor.getSubjectX500Principal());
         }
     }
 

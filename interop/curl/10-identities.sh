@@ -19,7 +19,8 @@ each_its_own() {
     by_token signer update
     issued signer signer.key
     equal "$(alt_names_of signer.pem)" 'URI:urn:vitae:signer:curl-signer'
-    text signer.verify openssl verify -CAfile "$VITAE_DIR/ca/update-root.pem" -untrusted "$VITAE_DIR/ca/update.pem" signer.pem
+    text signer.verify openssl verify -CAfile "$VITAE_DIR/ca/update-root.pem" -untrusted "$VITAE_DIR/ca/update.pem" \
+        signer.pem
     has signer.verify ': OK$'
 
     identity service >service.id

@@ -47,5 +47,6 @@ tool_request() {
 # request_like OUT CERTIFICATE: the names as 'certtool --certificate-info' shows them.
 request_like() {
     certtool --certificate-info --infile "$2" >"$2.info"
-    tool_request "$1" "dn = \"$(sed -n 's/^\tSubject: //p' "$2.info")\"" "uri = \"$(sed -n 's/^\t*URI: \(urn:\)/\1/p' "$2.info")\""
+    tool_request "$1" "dn = \"$(sed -n 's/^\tSubject: //p' "$2.info")\"" \
+        "uri = \"$(sed -n 's/^\t*URI: \(urn:\)/\1/p' "$2.info")\""
 }

@@ -10,6 +10,11 @@ by_token() {
     issued "$1" "$1.key"
 }
 
+# identity KIND ARGUMENTS...: its id.
+identity() {
+    vitae identity register --kind "$1" --owner 'Release desk' --purpose linting "${@:2}" "lint-$1"
+}
+
 p256=(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)
 p384=(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384)
 rsa=(openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048)
@@ -29,10 +34,9 @@ every_profile() {
 
     # Suite openssl revokes this CA; what was issued under it before is judged all the same.
     if vitae cert list --status good --json | grep -q "\"$(serial_of "$VITAE_DIR/ca/update.pem")\""; then
-        by_token signer "$(vitae identity register --kind signer --maker brannoc --owner 'Release desk' --purpose lint lint-signer)" \
-            update "${p256[@]}"
+        by_token signer "$(identity signer --maker brannoc)" update "${p256[@]}"
     fi
-    by_token service "$(vitae identity register --kind service --owner 'Interop' --purpose lint lint-service)" svc "${p256[@]}"
+    by_token service "$(identity service)" svc "${p256[@]}"
 
     vitae revoke "$(serial_of third.pem)" --reason superseded
     vitae device move "$(<birth.id)" quarantine --reason 'strange traffic'

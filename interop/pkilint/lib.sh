@@ -9,4 +9,5 @@ lint() {
 }
 
 # The certificates of the CAs themselves, without the file that joins them.
+# shellcheck disable=SC2034
 mapfile -t cas < <(find "$VITAE_DIR/ca" -name '*.pem' ! -samefile "$CHAIN" | sort)
