@@ -13,6 +13,7 @@ mod csr_names;
 mod csr_refused;
 mod est_encoding;
 mod est_transport;
+mod fuzz_smoke;
 mod guards;
 mod http_strict;
 mod key_envelope;
