@@ -8,6 +8,7 @@ mod approval_operator;
 mod binding;
 mod cacerts;
 mod clones;
+mod corpora;
 mod crl;
 mod csr_names;
 mod csr_refused;
