@@ -140,6 +140,13 @@ pub(super) fn check(file: &File, name: ProfileName, raw: RawProfile, hierarchy: 
     for entry in &raw.subject_alt_names {
         check_alt_name(file, entry, holder);
     }
+    // IEEE 802.1AR asks for it, and a certificate without it would be refused when it is issued (P10).
+    let is_serial = |entry: &Spanned<RawName>| matches!(entry.get_ref(), RawName::SerialNumber(_));
+    let is_module = |entry: &Spanned<RawAltName>| matches!(entry.get_ref(), RawAltName::HardwareModule(_));
+    if raw.subject_alt_names.iter().any(is_module) && !raw.subject.get_ref().iter().any(is_serial) {
+        let reason = "whoever names its hardware has a serial-number in its subject too: add one";
+        file.refuse(raw.subject.span(), reason);
+    }
     finish(file, name, raw)
 }
 
@@ -285,6 +292,11 @@ fn check_extensions(file: &File, raw: &RawProfile) {
             critical.span(),
             "there is no extended-key-usage to be critical: write one or take this out",
         );
+    }
+    for (at, eku) in ekus.iter().enumerate() {
+        if ekus[..at].iter().any(|earlier| earlier.get_ref() == eku.get_ref()) {
+            file.refuse(eku.span(), "is there twice: name each usage once");
+        }
     }
     let ocsp = ekus.iter().find(|eku| *eku.get_ref() == Eku::OcspSigning);
     if let Some(no_check) = raw.ocsp_no_check.as_ref().filter(|no_check| *no_check.get_ref())

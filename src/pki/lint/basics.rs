@@ -1,6 +1,6 @@
-//! The fields every certificate has: version, serial, algorithms, dates (P01, P02, P04, P05).
+//! The fields every certificate has: version, serial, algorithms, dates, key (P01, P02, P04, P05, P22).
 
-use super::raw::Element;
+use super::raw::{Element, take};
 use super::{Findings, Judged};
 
 pub(super) fn judge(subject: &Judged<'_>, findings: &mut Findings) {
@@ -26,6 +26,45 @@ pub(super) fn judge(subject: &Judged<'_>, findings: &mut Findings) {
         "P05",
         "it ends before it begins",
     );
+
+    let tbs = subject.parsed.tbs_certificate();
+    let unique = tbs.issuer_unique_id().is_some() || tbs.subject_unique_id().is_some();
+    findings.require(!unique, "P01", "it has a unique identifier, which no CA may write (section 4.1.2.8)");
+    let form =
+        "its key is of an unknown algorithm, or its parameters or length are not of the only right form";
+    findings.require(key_form(raw.spki).is_some(), "P22", form);
+}
+
+/// EC on a named curve as an uncompressed point (RFC 5480 section 2), Ed25519 without parameters (RFC 8410 section 3),
+/// RSA with NULL (RFC 3279 section 2.3.1). Strength and arithmetic were judged before there was a certificate.
+fn key_form(mut spki: &[u8]) -> Option<()> {
+    const EC: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    const P384: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+    const P521: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
+    const ED25519: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
+    const RSA: [u8; 13] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    let mut fields = take(&mut spki)?.value;
+    let algorithm = take(&mut fields)?.value;
+    // The first octet of a BIT STRING counts its unused bits.
+    let (0, key) = take(&mut fields)?.value.split_first().map(|(unused, key)| (*unused, key))? else {
+        return None;
+    };
+    let right = if let Some(curve) = algorithm.strip_prefix(&EC) {
+        let coordinate = match curve {
+            _ if curve == P256 => 32,
+            _ if curve == P384 => 48,
+            _ if curve == P521 => 66,
+            _ => return None,
+        };
+        key.len() == 1 + 2 * coordinate && key.first() == Some(&4)
+    } else if algorithm == ED25519 {
+        key.len() == 32
+    } else {
+        let mut key = key;
+        algorithm == RSA && take(&mut key).is_some_and(|numbers| numbers.tag == 0x30) && key.is_empty()
+    };
+    right.then_some(())
 }
 
 fn serial(serial: &[u8], findings: &mut Findings) {

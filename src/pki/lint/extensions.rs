@@ -30,12 +30,35 @@ pub(super) const KEY_CERT_SIGN: u16 = 1 << (15 - 5);
 const KEY_ENCIPHERMENT: u16 = 1 << (15 - 2);
 const DATA_ENCIPHERMENT: u16 = 1 << (15 - 3);
 const KEY_AGREEMENT: u16 = 1 << (15 - 4);
+const ENCIPHER_ONLY: u16 = 1 << (15 - 7);
+const DECIPHER_ONLY: u16 = 1 << (15 - 8);
+const UNKNOWN_USAGES: u16 = DECIPHER_ONLY - 1;
+
+/// An extension that is not here came from nowhere (B06): RFC 5280 has more, none of which a profile can ask for.
+const WRITTEN: [ObjectIdentifier; 12] = [
+    ID_CE_SUBJECT_KEY_IDENTIFIER,
+    ID_CE_KEY_USAGE,
+    ID_CE_SUBJECT_ALT_NAME,
+    ID_CE_BASIC_CONSTRAINTS,
+    ID_CE_NAME_CONSTRAINTS,
+    ID_CE_CRL_DISTRIBUTION_POINTS,
+    ID_CE_CERTIFICATE_POLICIES,
+    ID_CE_AUTHORITY_KEY_IDENTIFIER,
+    ID_CE_EXT_KEY_USAGE,
+    ID_CE_NO_REV_AVAIL,
+    ID_PE_AUTHORITY_INFO_ACCESS,
+    ID_PKIX_OCSP_NOCHECK,
+];
 
 pub(super) fn judge(subject: &Judged<'_>, findings: &mut Findings) {
     let extensions = subject.extensions();
     for (at, extension) in extensions.iter().enumerate() {
         if extensions[..at].iter().any(|earlier| earlier.extn_id == extension.extn_id) {
             findings.add("P16", format!("its extension {} appears twice (section 4.2)", extension.extn_id));
+        }
+        if !WRITTEN.contains(&extension.extn_id) {
+            findings
+                .add("P16", format!("it has the extension {}, which no profile writes", extension.extn_id));
         }
         if !round_trips(extension) {
             findings.add("P23", format!("the value of its extension {} is not in DER", extension.extn_id));
@@ -72,11 +95,20 @@ fn round_trips(extension: &Extension) -> bool {
     }
 }
 
-/// P11: SKI in every CA, AKI with a key identifier in all but the self-signed; both non-critical.
+/// P11: SKI in every certificate, AKI with a key identifier in all but the self-signed; both non-critical.
 fn key_identifiers(subject: &Judged<'_>, findings: &mut Findings) {
     let ski = subject.extension(ID_CE_SUBJECT_KEY_IDENTIFIER);
-    findings.require(ski.is_some() || !subject.is_ca(), "P11", "it is a CA without an SKI (section 4.2.1.2)");
+    findings.require(ski.is_some(), "P11", "it has no SKI (section 4.2.1.2)");
+    let is_empty = |ski: SubjectKeyIdentifier| ski.0.as_bytes().is_empty();
+    let empty = subject.value(ID_CE_SUBJECT_KEY_IDENTIFIER).is_some_and(is_empty);
+    findings.require(!empty, "P11", "its SKI is empty (section 4.2.1.2)");
     let aki = subject.value::<AuthorityKeyIdentifier>(ID_CE_AUTHORITY_KEY_IDENTIFIER);
+    // Issuer and serial number go together, and would outlive neither renewal nor cross-certification of the CA.
+    let others = |aki: &AuthorityKeyIdentifier| {
+        aki.authority_cert_issuer.is_some() || aki.authority_cert_serial_number.is_some()
+    };
+    let text = "its AKI names the issuer otherwise than by its key (section 4.2.1.1)";
+    findings.require(!aki.as_ref().is_some_and(others), "P11", text);
     let has_key_id = aki.is_some_and(|aki| aki.key_identifier.is_some());
     findings.require(
         has_key_id || subject.is_self_issued(),
@@ -138,6 +170,15 @@ fn key_usage(subject: &Judged<'_>, findings: &mut Findings) {
     let trimmed = bits == 0 || last.trailing_zeros() == u32::from(unused);
     findings.require(trimmed, "P13", "its keyUsage has zero bits at the end (X.690 section 11.2.2)");
 
+    findings.require(
+        bits & UNKNOWN_USAGES == 0,
+        "P13",
+        "its keyUsage has a bit that has no name (section 4.2.1.3)",
+    );
+    let only = bits & (ENCIPHER_ONLY | DECIPHER_ONLY) != 0;
+    let text = "encipherOnly and decipherOnly mean nothing without keyAgreement (section 4.2.1.3)";
+    findings.require(!only || bits & KEY_AGREEMENT != 0, "P13", text);
+
     let signs_certificates = bits & KEY_CERT_SIGN != 0;
     findings.require(
         signs_certificates == subject.is_ca(),
@@ -175,6 +216,8 @@ fn extended_key_usage(subject: &Judged<'_>, findings: &mut Findings) {
         findings.require(!purposes.is_empty(), "P14", "its extKeyUsage is empty (section 4.2.1.12)");
         let any = purposes.contains(&ANY_EXTENDED_KEY_USAGE);
         findings.require(!any, "P14", "it has anyExtendedKeyUsage");
+        let again = |(at, purpose)| purposes[..at].contains(purpose);
+        findings.require(!purposes.iter().enumerate().any(again), "P14", "it has one purpose twice");
     } else if subject.extension(ID_CE_EXT_KEY_USAGE).is_none() {
         // A birth identity (IEEE 802.1AR) names its hardware and outlives any list of purposes (RFC 8995 section 2.3).
         let text = "it is an end entity without extKeyUsage, which makes it good for every purpose";
@@ -243,6 +286,8 @@ fn policies_and_constraints(subject: &Judged<'_>, findings: &mut Findings) {
             let again =
                 policies.0[..at].iter().any(|earlier| earlier.policy_identifier == policy.policy_identifier);
             findings.require(!again, "P16", "it names a policy twice (section 4.2.1.4)");
+            let text = "it qualifies a policy, where the OID alone is to stand (section 4.2.1.4)";
+            findings.require(policy.policy_qualifiers.is_none(), "P16", text);
         }
     }
     let Some(extension) = subject.extension(ID_CE_NAME_CONSTRAINTS) else { return };

@@ -6,6 +6,8 @@
 mod basics;
 mod extensions;
 mod issuer;
+#[cfg(test)]
+mod mutation_tests;
 mod names;
 mod raw;
 #[cfg(test)]
