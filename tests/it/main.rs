@@ -20,6 +20,8 @@ mod http_strict;
 mod key_envelope;
 mod keys;
 mod lineages;
+mod known_bugs_requests;
+mod known_bugs_tls;
 mod moves;
 mod ocsp_answers;
 mod ocsp_http;

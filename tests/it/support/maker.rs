@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 use vitae::clock::Timestamp;
@@ -55,7 +55,12 @@ impl Maker {
 
     /// A birth certificate for the serial number on the plate.
     pub(crate) fn birth(&self, serial: &str) -> Card {
-        self.issue(serial, None)
+        self.issue(serial, None, Vec::new())
+    }
+
+    /// A birth certificate that has these extensions and no others.
+    pub(crate) fn birth_saying(&self, serial: &str, extensions: Vec<CustomExtension>) -> Card {
+        self.issue(serial, None, extensions)
     }
 
     /// A certificate that copies serial number, subject and alternative names of another; the key is the forger's.
@@ -75,15 +80,23 @@ impl Maker {
     }
 
     pub(crate) fn birth_between(&self, serial: &str, from: Timestamp, to: Timestamp) -> Card {
-        self.issue(serial, Some((from, to)))
+        self.issue(serial, Some((from, to)), Vec::new())
     }
 
-    fn issue(&self, serial: &str, validity: Option<(Timestamp, Timestamp)>) -> Card {
+    fn issue(
+        &self,
+        serial: &str,
+        validity: Option<(Timestamp, Timestamp)>,
+        extensions: Vec<CustomExtension>,
+    ) -> Card {
         let leaf = key();
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), serial);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if extensions.is_empty() {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }
+        params.custom_extensions = extensions;
         if let Some((from, to)) = validity {
             (params.not_before, params.not_after) = (moment(from), moment(to));
         }
