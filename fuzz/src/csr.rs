@@ -4,7 +4,8 @@ use der::{Decode, Encode};
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use p256::pkcs8::DecodePublicKey;
-use vitae::pki::csr::VerifiedCsr;
+use vitae::pki::csr::{Requested, VerifiedCsr};
+use vitae::pki::envelope::Asked;
 use vitae::pki::key::{PublicKey, PublicKeyKind};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::request::{CertReq, ExtensionReq};
@@ -26,6 +27,13 @@ pub fn check(data: &[u8]) -> bool {
 }
 
 fn believed_for_a_reason(der: &[u8], at: usize) -> bool {
+    // Where the server makes the key, neither key nor signature of a request counts, but its wishes do.
+    let wishes = Requested::from_csr_der(der);
+    if let Ok(wishes) = &wishes
+        && let Err(error) = Asked::from_attributes(wishes.attributes())
+    {
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+    }
     let csr = match VerifiedCsr::from_der(der) {
         Ok(csr) => csr,
         Err(error) => {
@@ -37,9 +45,11 @@ fn believed_for_a_reason(der: &[u8], at: usize) -> bool {
     };
     // The bytes are those that came, and another library reads the same in them.
     assert_eq!(csr.der(), der);
+    assert_eq!(wishes.as_ref(), Ok(csr.requested()));
     let other = CertReq::from_der(der).expect("what is believed, another library can read");
-    assert_eq!(other.to_der().expect("and write"), der);
-    assert_eq!(csr.subject().to_der(), other.info.subject.to_der());
+    // It sorts the attributes, as DER asks; not all clients do.
+    assert_eq!(other.to_der().expect("and write").len(), der.len());
+    assert_eq!(csr.requested().subject().to_der(), other.info.subject.to_der());
     let spki = other.info.public_key.to_der().expect("it was read");
     assert_eq!(csr.public_key().spki_der(), spki);
     assert_eq!(PublicKey::from_spki_der(&spki).as_ref(), Ok(csr.public_key()));
@@ -51,7 +61,8 @@ fn believed_for_a_reason(der: &[u8], at: usize) -> bool {
         let key = VerifyingKey::from_public_key_der(&spki).expect("the point is on the curve");
         let signature =
             DerSignature::try_from(other.signature.raw_bytes()).expect("it is an ECDSA-Sig-Value");
-        let info = other.info.to_der().expect("it was read");
+        let parts = Vec::<der::Any>::from_der(der).expect("it is a SEQUENCE");
+        let info = parts[0].to_der().expect("it was read");
         key.verify(&info, &signature).expect("no proof of possession");
     }
     // One bit changed, wherever it is, and nothing is believed any more.
@@ -81,7 +92,7 @@ fn asks_for_what_it_says(csr: &VerifiedCsr, other: &CertReq) {
     let names = value(const_oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME)
         .map(|extension| SubjectAltName::from_der(extension.extn_value.as_bytes()).expect("it is read").0);
     assert!(names.as_ref().is_none_or(|names| !names.is_empty()));
-    assert_eq!(csr.subject_alt_names(), names.as_deref());
+    assert_eq!(csr.requested().subject_alt_names(), names.as_deref());
     let purposes = value(const_oid::db::rfc5280::ID_CE_EXT_KEY_USAGE).is_some();
-    assert_eq!(purposes, !csr.extended_key_usages().is_empty());
+    assert_eq!(purposes, !csr.requested().extended_key_usages().is_empty());
 }

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, Response};
 use tokio::runtime::Runtime;
-use vitae::authority::{self, Authority, Fold, RevocationAsked};
+use vitae::authority::{self, Authority, Fold, Peer, RevocationAsked};
 use vitae::clock::{Clock, ManualClock, Random, SystemClock, SystemRandom};
 use vitae::config::Config;
 use vitae::fleet::Event;
@@ -28,6 +28,8 @@ pub(crate) struct House {
     runtime: Mutex<Runtime>,
     pub(crate) authority: Arc<Authority>,
     status: Status,
+    /// Whoever asks here has shown no certificate.
+    stranger: Peer,
     /// How many commits were promised.
     commits: Arc<AtomicUsize>,
     /// A device in the field, and a token with which it may enrol.
@@ -73,6 +75,7 @@ impl House {
             runtime: Mutex::new(runtime),
             status: Status::new(Arc::clone(&authority), Arc::new(Metrics::default())),
             authority,
+            stranger: Peer::default(),
             commits,
             device: made.device,
             token: made.token,
@@ -82,7 +85,7 @@ impl House {
     }
 
     pub(crate) fn est(&self, request: Request<Full<Bytes>>) -> Reply {
-        self.reply(vitae::est::handle(&self.authority, None, request))
+        self.reply(vitae::est::handle(&self.authority, &self.stranger, request))
     }
 
     pub(crate) fn status(&self, request: Request<Full<Bytes>>) -> Reply {
@@ -140,7 +143,7 @@ impl Furnished {
         for scalar in [3, 5] {
             let csr = super::by_hand::request_of(scalar);
             let request = super::est_door::enroll(&device, &token().await, &csr);
-            let (head, body) = vitae::est::handle(&authority, None, request).await.into_parts();
+            let (head, body) = vitae::est::handle(&authority, &Peer::default(), request).await.into_parts();
             let Ok(body) = body.collect().await;
             assert_eq!(head.status, 200, "{body:?}");
             let issued = super::est_door::certificate_in(&body.to_bytes());

@@ -9,6 +9,7 @@ mod by_hand;
 pub mod certificate;
 pub mod cms;
 pub mod csr;
+pub mod csr_attributes;
 pub mod est_body;
 pub mod est_door;
 mod house;
