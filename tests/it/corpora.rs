@@ -14,6 +14,7 @@ use vitae::pki::csr::VerifiedCsr;
 use vitae::pki::ocsp::{OcspRequest, ParsedResponse, parse_response};
 
 use crate::support::House;
+use crate::support::processor::spent;
 use crate::support::wire::{Ask, Reply, Wire};
 
 /// No honest request comes near, in an unoptimised build either.
@@ -79,13 +80,8 @@ fn unarmoured(raw: &[u8]) -> Option<Vec<u8>> {
 /// How often each is read to measure it: the kernel counts in steps of some milliseconds.
 const ROUNDS: u32 = 32;
 
-/// What one call costs on a processor, by the count of this thread alone, so that a busy machine does not matter.
-/// Linux only: elsewhere it is nothing.
+/// What one call costs on a processor.
 fn cost(mut work: impl FnMut()) -> Duration {
-    let spent = || {
-        let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-        Duration::from_nanos(times.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
-    };
     let before = spent();
     (0..ROUNDS).for_each(|_| work());
     (spent() - before) / ROUNDS

@@ -13,6 +13,7 @@ use crate::support::csr::{
     CN, Csr, EKU, EXTENSION_REQUEST, SAN, SERIAL_NUMBER, attribute, key, request, san,
 };
 use crate::support::der::{NULL, bits, extension, int, name, octets, oid, seq, tlv, utf8};
+use crate::support::processor::spent;
 use crate::support::wire::{Ask, Card, Reply};
 use crate::support::{DAY, House};
 
@@ -188,12 +189,6 @@ async fn a_serial_number_is_never_given_twice() {
     house.clock.advance(Duration::from_millis(1));
     let certificate = house.ask(None, &ask).await.certificate();
     assert_ne!(certificate.serial(), Some(first.serial()));
-}
-
-/// Time on a processor of this thread alone (Linux; nothing elsewhere): a busy machine does not count.
-fn spent() -> Duration {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(times.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 /// B32: a megabyte of armour that never closes, closes at once or closes late costs what a megabyte costs. The square of

@@ -6,6 +6,7 @@ pub(crate) mod der;
 mod fleet;
 pub(crate) mod maker;
 pub(crate) mod ocsp;
+pub(crate) mod processor;
 pub(crate) mod store;
 pub(crate) mod wire;
 
