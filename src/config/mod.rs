@@ -6,6 +6,7 @@
 //! "no", or missing.
 
 mod clones;
+mod delegation;
 mod duration;
 mod error;
 mod hierarchy;
@@ -30,6 +31,7 @@ use std::path::Path;
 use crate::ids::{Digest, MakerName, ProfileName};
 
 pub use clones::{Clones, LostKey};
+pub use delegation::{BadRange, NotAnIdentity, RegistrationAuthorities, RegistrationAuthority, SerialRange};
 pub use error::{ConfigError, ConfigErrors};
 pub use hierarchy::{Ca, CaKey, Hierarchy};
 pub use lifecycle::{BadCell, Cell, Effect, EffectAction, Lifecycle, Need, Stage, Transition};
@@ -57,6 +59,7 @@ pub struct Config {
     profiles: Profiles,
     lifecycle: Lifecycle,
     roles: Roles,
+    registration_authorities: RegistrationAuthorities,
     manufacturers: Vec<Manufacturer>,
     default_maker: MakerName,
     digest: Digest,
@@ -91,19 +94,32 @@ impl Config {
             .collect();
         profile_check::check_own(&tree, &by_name);
         profile_check::check_every_ca_is_used(&hierarchy_file, &hierarchy, &places, &by_name);
-        let roles = roles::check(&roles.0, &roles.1);
+        let (roles_file, raw_roles) = roles;
+        let roles = roles::check(&roles_file, &raw_roles);
         let lifecycle = lifecycle_check::check(&lifecycle.0, &lifecycle.1, &by_name, &roles);
         let (server_file, raw) = server;
         check_default_label(&server_file, &raw, &by_name);
         let server = server::check(&server_file, &raw);
         let manufacturers = manufacturers::check_all(&tree, makers);
         check_default_maker(&server_file, &raw, &manufacturers);
+        let registration_authorities =
+            delegation::check(&roles_file, &raw_roles.registration_authority, &by_name, &manufacturers);
         tree.verdict()?;
 
         let profiles = Profiles { by_name, default_label: raw.default_label.into_inner() };
         let digest = tree.digest();
         let default_maker = raw.default_maker.into_inner();
-        Ok(Self { default_maker, server, hierarchy, profiles, lifecycle, roles, manufacturers, digest })
+        Ok(Self {
+            default_maker,
+            server,
+            hierarchy,
+            profiles,
+            lifecycle,
+            roles,
+            registration_authorities,
+            manufacturers,
+            digest,
+        })
     }
 
     pub fn server(&self) -> &Server {
@@ -124,6 +140,10 @@ impl Config {
 
     pub fn roles(&self) -> &Roles {
         &self.roles
+    }
+
+    pub fn registration_authorities(&self) -> &RegistrationAuthorities {
+        &self.registration_authorities
     }
 
     /// In order of name.

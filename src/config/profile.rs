@@ -161,6 +161,11 @@ impl Profile {
         self.birth
     }
 
+    /// Do its certificates make their holder a registration authority (id-kp-cmcRA, RFC 7030 section 3.7)?
+    pub fn is_registration_authority(&self) -> bool {
+        self.extended_key_usage.contains(&Eku::CmcRa)
+    }
+
     /// `None`: the old certificate cannot ask for the next one.
     pub fn renewal(&self) -> Option<&Renewal> {
         self.renewal.as_ref()

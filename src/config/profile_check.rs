@@ -163,12 +163,17 @@ fn check_holder(file: &File, raw: &RawProfile) {
             "says not how a first enrolment is authenticated: write authenticate-by = [\"birth-certificate\", \"token\"] or one of them",
         ),
         (_, Some(proofs)) if proofs.get_ref().is_empty() => {
-            file.refuse(proofs.span(), "without a proof no one can enrol: name birth-certificate or token");
+            file.refuse(proofs.span(), "without a proof no one can enrol: name birth-certificate, token or registration-authority");
         }
         (HolderKind::Identity(_), Some(proofs)) => {
             let births = proofs.get_ref().iter().filter(|proof| *proof.get_ref() == Proof::BirthCertificate);
             for proof in births {
                 file.refuse(proof.span(), "only devices have a birth certificate: use token");
+            }
+            let delegated =
+                proofs.get_ref().iter().filter(|proof| *proof.get_ref() == Proof::RegistrationAuthority);
+            for proof in delegated {
+                file.refuse(proof.span(), "a registration authority enrols devices alone: use token");
             }
         }
         (HolderKind::Device, Some(_)) => {}
@@ -311,6 +316,14 @@ fn check_extensions(file: &File, raw: &RawProfile) {
     {
         let reason = "whoever holds such a certificate can call any other good: only the authority may";
         file.refuse(ocsp.span(), reason);
+    }
+    let delegate = ekus.iter().find(|eku| *eku.get_ref() == Eku::CmcRa);
+    if let Some(delegate) = delegate
+        && !matches!(raw.holder.get_ref(), HolderKind::Identity(_))
+    {
+        let reason =
+            "a registration authority has an owner who answers for it: write holder = { identity = KIND }";
+        file.refuse(delegate.span(), reason);
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Proof {
     BirthCertificate,
     /// A one-time enrolment token.
     Token,
+    /// A registration authority of `roles.toml` vouches for it (RFC 7030 section 3.7).
+    RegistrationAuthority,
 }
 
 /// What a request's challengePassword means: the tie to its TLS connection (RFC 7030 section 3.5), or nothing.
@@ -104,6 +106,8 @@ pub enum Eku {
     CodeSigning,
     TimeStamping,
     OcspSigning,
+    /// The holder is a registration authority (RFC 6402 section 2.10).
+    CmcRa,
     ConfigSigning,
     TrustAnchorConfigSigning,
     UpdatePackageSigning,
@@ -115,12 +119,13 @@ pub enum Eku {
 const ANY: &str = "2.5.29.37.0";
 
 impl Eku {
-    const NAMED: [(Self, &'static str, &'static str); 9] = [
+    const NAMED: [(Self, &'static str, &'static str); 10] = [
         (Self::ServerAuth, "server-auth", "1.3.6.1.5.5.7.3.1"),
         (Self::ClientAuth, "client-auth", "1.3.6.1.5.5.7.3.2"),
         (Self::CodeSigning, "code-signing", "1.3.6.1.5.5.7.3.3"),
         (Self::TimeStamping, "time-stamping", "1.3.6.1.5.5.7.3.8"),
         (Self::OcspSigning, "ocsp-signing", "1.3.6.1.5.5.7.3.9"),
+        (Self::CmcRa, "cmc-ra", "1.3.6.1.5.5.7.3.28"),
         // RFC 9809.
         (Self::ConfigSigning, "config-signing", "1.3.6.1.5.5.7.3.41"),
         (Self::TrustAnchorConfigSigning, "trust-anchor-config-signing", "1.3.6.1.5.5.7.3.42"),

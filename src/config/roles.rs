@@ -1,10 +1,12 @@
-//! `roles.toml`: who may use the API for what, and who may play which part in a device's life.
+//! `roles.toml`: who may use the API for what, and who may play which part in a device's life. Its registration
+//! authorities are in `delegation`.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::delegation::RawRegistrationAuthority;
 use super::hierarchy::list;
 use super::tree::File;
 use crate::ids::RoleName;
@@ -85,9 +87,11 @@ impl Role {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawRoles {
     role: Vec<RawRole>,
+    #[serde(default)]
+    pub(super) registration_authority: Vec<RawRegistrationAuthority>,
 }
 
 #[derive(Deserialize)]

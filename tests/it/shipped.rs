@@ -99,7 +99,7 @@ async fn every_profile_issues_what_its_file_says() {
         issued.push(name.to_owned());
     }
     // maint is issued at no stage as shipped; admin, ocsp and server are the authority's own.
-    assert_eq!(issued, ["idev", "ldev", "remed", "svc", "tls", "update"]);
+    assert_eq!(issued, ["idev", "ldev", "ra", "remed", "svc", "tls", "update"]);
 }
 
 /// The authority's own: admin, OCSP signers and the listener, all of them linted.

@@ -13,7 +13,7 @@ use crate::support::maker::Maker;
 use crate::support::wire::{self, Ask, Card};
 use crate::support::{DAY, HOUR, House};
 
-const LABELS: [&str; 8] = ["", "idev/", "ldev/", "tls/", "remed/", "maint/", "update/", "svc/"];
+const LABELS: [&str; 9] = ["", "idev/", "ldev/", "tls/", "remed/", "maint/", "update/", "svc/", "ra/"];
 
 fn renewal(card: &Card) -> Vec<u8> {
     Csr::of(&card.key).repeating(&card.certificate()).sign(&card.key)
@@ -37,7 +37,7 @@ async fn a_revoked_or_held_certificate_is_refused_on_every_route() {
                 assert!(reply.text().contains(word), "{label}{operation}: {}", reply.text());
             }
         }
-        assert_eq!(house.events(), before + 1, "one refusal is recorded, not sixteen");
+        assert_eq!(house.events(), before + 1, "one refusal is recorded, not eighteen");
         assert_eq!(house.certificates_of(&id).len(), 1);
         assert!(house.told(&id).iter().any(|what| what.contains("certificate-not-good")));
     }

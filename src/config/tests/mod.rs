@@ -1,6 +1,7 @@
 //! Tests of whole trees: the shipped one is right. The ways to spoil it are in `refusals`.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod delegation;
 mod refusals;
 
 use std::collections::BTreeSet;
@@ -94,7 +95,7 @@ fn the_shipped_tree_loads() {
     assert_eq!(cas, ["root", "birth", "operational", "service", "update-root", "update"]);
     let labels: Vec<&str> =
         config.profiles().iter().filter(|p| p.is_label()).map(|p| p.name().as_str()).collect();
-    assert_eq!(labels, ["idev", "ldev", "maint", "remed", "svc", "tls", "update"]);
+    assert_eq!(labels, ["idev", "ldev", "maint", "ra", "remed", "svc", "tls", "update"]);
     assert_eq!(config.profiles().default_label().as_str(), "ldev");
     assert_eq!(config.server().status_url(), "http://127.0.0.1:8080");
     assert!(config.server().limits().max_body >= 64 * 1024);

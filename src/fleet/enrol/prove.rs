@@ -59,6 +59,7 @@ pub(super) fn accepted(profile: &Profile) -> String {
     let word = |proof: &AcceptedProof| match proof {
         AcceptedProof::Token => "a token",
         AcceptedProof::BirthCertificate => "a birth certificate",
+        AcceptedProof::RegistrationAuthority => "a registration authority",
     };
     profile.authenticate_by().iter().map(word).collect::<Vec<_>>().join(" or ")
 }
