@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::off_the_loop;
 use super::operator::By;
 use super::problem::Problem;
-use crate::authority::Authority;
+use crate::authority::{Authority, IdentityView};
 use crate::fleet::Identity;
 use crate::fleet::register::NewIdentity;
 use crate::ids::MakerName;
@@ -20,7 +20,7 @@ use crate::ids::MakerName;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewIdentityBody {
-    /// signer or service: what a profile is for.
+    /// signer, service or ra: what a profile is for.
     pub kind: String,
     pub name: String,
     #[serde(default)]
@@ -49,6 +49,6 @@ pub(super) async fn register(
 pub(super) async fn list(
     State(authority): State<Arc<Authority>>,
     By(operator): By,
-) -> Result<Json<Vec<Identity>>, Problem> {
+) -> Result<Json<Vec<IdentityView>>, Problem> {
     off_the_loop(authority, move |authority| authority.identities(&operator)).await
 }

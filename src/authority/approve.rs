@@ -117,7 +117,7 @@ impl Authority {
                     expires: entry.expires,
                     source: request.source,
                 };
-                let actor = Actor::Holder { id: grant.holder().clone() };
+                let actor = Actor::Holder { id: grant.asker().clone() };
                 self.commit(&actor, vec![fact], expected, now).await?;
                 entry
             }

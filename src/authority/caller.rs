@@ -7,9 +7,9 @@ use super::error::Failed;
 use super::own::ADMIN;
 use crate::config::{HolderKind, Role};
 use crate::fleet::Actor;
-use crate::fleet::enrol::{Bindings, ClientCertificate, Credentials, PresentedToken};
+use crate::fleet::enrol::{self, Bindings, ClientCertificate, Credentials, PresentedToken, Refusal};
 use crate::fleet::rows::{self, Status};
-use crate::ids::{Digest, RoleName, Serial};
+use crate::ids::{Digest, HolderId, RoleName, Serial};
 use crate::pki::certificate::Certificate;
 use crate::pki::path::verify_client_chain;
 use crate::store::View;
@@ -93,6 +93,16 @@ impl Authority {
             token: Digest::of(password.as_bytes()),
         });
         Credentials { certificate: chain.and_then(|chain| self.identify(chain)), token }
+    }
+
+    /// Whether the client is a registration authority, and which: it has shown a good certificate of ours with id-kp-cmcRA.
+    /// Its requests are those of devices, which may have made them on connections of their own (RFC 7030 section 3.7).
+    pub fn registration_authority(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Option<HolderId>, Failed<Refusal>> {
+        let snapshot = self.snapshot()?;
+        Ok(enrol::registration_authority(&*snapshot, &self.config, credentials, self.clock.now())?)
     }
 
     /// Whose issuer signed it: ours by name (the record then compares every byte), a maker's by its signature.

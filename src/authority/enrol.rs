@@ -10,6 +10,7 @@ use super::error::Failed;
 use super::identity::{self, GrantedNames};
 use super::issue::{self, Content, Signed};
 use super::query::entry_at;
+use super::quota::Place;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, SubjectKey};
@@ -113,11 +114,14 @@ impl Authority {
             let committed = match self.decide(request, now)? {
                 Decided::Repeat(issued) => return Ok(Outcome::Issued(issued)),
                 Decided::Issue(grant, expected) => {
+                    let place = self.within_quota(&grant, now)?;
                     let signed = self.sign_granted(request, &grant, now).await?;
-                    self.record(request, *grant, signed, expected, now).await.map(Outcome::Issued)
+                    self.record(request, *grant, signed, expected, now, place).await.map(Outcome::Issued)
                 }
                 Decided::Wait(waiting, expected) => {
                     check_granted(request, waiting.would_be())?;
+                    // The place is for the certificate: whoever waits for an operator keeps none.
+                    self.within_quota(waiting.would_be(), now)?;
                     self.ask_approval(request, &waiting, expected, now).await.map(Outcome::Pending)
                 }
             };
@@ -133,10 +137,12 @@ impl Authority {
     fn decide(&self, request: EnrolRequest<'_>, now: Timestamp) -> Result<Decided, Failed<Refusal>> {
         let snapshot = self.snapshot()?;
         let view = Tracked::new(&*snapshot);
+        let subject = identity::named(request.requested);
         let ask = Ask {
             profile: request.profile,
             renewal: request.renewal,
             key: request.key.digest(),
+            subject: &subject,
             credentials: request.credentials,
             challenge: request.requested.challenge_password(),
             bindings: request.bindings,
@@ -227,6 +233,7 @@ impl Authority {
         signed: Signed,
         mut expected: Vec<Expected>,
         now: Timestamp,
+        place: Option<Place>,
     ) -> Result<Issued, CommitError> {
         expected.push(Expected { table: CERTIFICATE, key: signed.serial.as_bytes().to_vec(), value: None });
         let ca = match request.profile.ca() {
@@ -254,10 +261,10 @@ impl Authority {
             source: request.source,
             certificate: Der(signed.der.clone()),
         };
-        let actor = Actor::Holder { id: grant.holder().clone() };
+        let actor = Actor::Holder { id: grant.asker().clone() };
         let mut facts = vec![Fact::CertificateIssued(Box::new(issuance))];
         facts.extend(grant.ends().iter().map(|ending| ending.fact(signed.serial)));
-        let Committed { first, .. } = self.commit(&actor, facts, expected, now).await?;
+        let Committed { first, .. } = self.commit_in(&actor, facts, expected, now, place).await?;
         Ok(Issued { serial: signed.serial, certificate: signed.der, event: first })
     }
 
@@ -268,11 +275,16 @@ impl Authority {
         }
         let Some(holder) = refusal.proven_holder() else { return };
         let (profile, source) = (request.profile, request.source);
-        let actor = Actor::Holder { id: holder.clone() };
+        // A device that a registration authority asked for has done nothing itself. Without an answer, it counts as the one.
+        let ra = self.registration_authority(request.credentials).ok().flatten();
+        let actor = Actor::Holder { id: ra.unwrap_or_else(|| holder.clone()) };
         let recorded = self
             .transact(&actor, |view, now| {
-                let Some(device) = rows::device(view, holder)? else { return Ok((Vec::new(), ())) };
-                let told = device.last_refusal.is_some_and(|last| {
+                let last = match rows::device(view, holder)? {
+                    Some(device) => device.last_refusal,
+                    None => rows::identity(view, holder)?.and_then(|identity| identity.last_refusal),
+                };
+                let told = last.is_some_and(|last| {
                     last.code == refusal.code() && now < last.at.time + SAME_REFUSAL_AGAIN
                 });
                 if told || told_lately(view, holder, refusal.code(), now)? {
@@ -283,6 +295,7 @@ impl Authority {
                     profile: profile.name().clone(),
                     code: refusal.code().to_owned(),
                     key: refusal.key(),
+                    device: refusal.device().cloned(),
                     source,
                 };
                 Ok::<_, Failed<Refusal>>((vec![fact], ()))

@@ -16,6 +16,21 @@ use crate::pki::name::{self, NameError};
 const RENEWAL_HINT: &str =
     ": on renewal the subject and subjectAltName are those of the certificate presented";
 const RECORD_HINT: &str = ": leave the names out, or repeat the serial number or device id";
+/// Without any name, nobody would know for whom.
+const DELEGATE_HINT: &str = ": write the serial number or the device id, and no other names";
+
+/// What the subject of a request says, as far as records know such names. A subject that cannot be read says nothing.
+pub(super) fn named(requested: &Requested) -> Vec<(NameAttribute, String)> {
+    let known = [
+        NameAttribute::CommonName,
+        NameAttribute::SerialNumber,
+        NameAttribute::Organization,
+        NameAttribute::OrganizationalUnit,
+    ];
+    let attribute = |oid| known.into_iter().find(|known| pki_attribute(*known).oid() == oid);
+    let names = name::attributes(requested.subject()).unwrap_or_default();
+    names.into_iter().filter_map(|(oid, value)| Some((attribute(oid)?, value))).collect()
+}
 
 /// The granted names, encoded.
 pub(super) struct GrantedNames {
@@ -57,23 +72,27 @@ pub(super) fn check_first(
     grant: &Grant,
     granted: &GrantedNames,
 ) -> Result<(), Failed<Refusal>> {
-    refuse_change(requested, grant.holder(), RECORD_HINT)?;
+    let hint = match grant.proof().registration_authority() {
+        Some(_) => DELEGATE_HINT,
+        None => RECORD_HINT,
+    };
+    refuse_change(requested, grant.holder(), hint)?;
     let known: Vec<_> = grant.subject().iter().chain(grant.also_known_as()).collect();
-    let attributes = name::attributes(requested.subject())
-        .ok_or_else(|| mismatch(grant.holder(), "a subject", RECORD_HINT))?;
+    let attributes =
+        name::attributes(requested.subject()).ok_or_else(|| mismatch(grant.holder(), "a subject", hint))?;
     for (oid, value) in &attributes {
         let is_known = |(attribute, text): &&(NameAttribute, String)| {
             pki_attribute(*attribute).oid() == *oid && text == value
         };
         if !known.iter().any(is_known) {
-            return Err(mismatch(grant.holder(), &format!("'{value}' in its subject"), RECORD_HINT));
+            return Err(mismatch(grant.holder(), &format!("'{value}' in its subject"), hint));
         }
     }
     let asked = requested.subject_alt_names().unwrap_or_default();
     if asked.iter().all(|name| granted.alt_names.iter().any(|known| same_der(known, name))) {
         Ok(())
     } else {
-        Err(mismatch(grant.holder(), "a subjectAltName", RECORD_HINT))
+        Err(mismatch(grant.holder(), "a subjectAltName", hint))
     }
 }
 

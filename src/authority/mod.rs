@@ -18,6 +18,7 @@ mod own;
 mod projection;
 mod publish;
 mod query;
+mod quota;
 mod register;
 mod revoke;
 mod succession;
@@ -51,7 +52,10 @@ pub use register::RegisterRefused;
 pub use revoke::{Revocation, RevocationAsked, RevokeRefused};
 pub use token::{IssuedToken, TokenRefused};
 pub use trace::{Approval, HistoryLine, Link, Trace, TracedDevice};
-pub use view::{CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, Page, TokenView};
+pub use view::{
+    CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, EnrolledView, IdentityView, Page,
+    TokenView,
+};
 
 use crate::clock::{Clock, Random};
 use crate::config::{Config, Profile};
@@ -71,6 +75,8 @@ pub struct Authority {
     listener: ArcSwapOption<ListenerIdentity>,
     /// Goes up with every commit that changes a certificate's status: caches of status answers follow it.
     status_epoch: Arc<AtomicU64>,
+    /// What registration authorities have asked for and is not in the record yet.
+    under_way: quota::UnderWay,
 }
 
 impl Authority {
@@ -119,6 +125,7 @@ impl Authority {
             cas,
             listener: ArcSwapOption::empty(),
             status_epoch: Arc::default(),
+            under_way: quota::UnderWay::default(),
         };
         authority.load_own()?;
         authority.load_crls()?;

@@ -4,14 +4,17 @@ use std::ops::ControlFlow;
 
 use super::caller::{Operator, OperatorRefused, permit};
 use super::error::Failed;
-use super::view::{CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, Page, TokenView};
+use super::view::{
+    CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, EnrolledView, IdentityView, Page,
+    TokenView,
+};
 use super::{Authority, IssuingCa};
 use crate::clock::Timestamp;
-use crate::config::{Ca, Config, Issuer, Profile};
+use crate::config::{Ca, Config, Issuer, Profile, RegistrationAuthority};
 use crate::fleet::approval::ApprovalStatus;
 use crate::fleet::rows::{
-    self, CERTIFICATE, CERTIFICATE_BY_HOLDER, CertificateRow, DEVICE_BY_MODEL, DEVICE_BY_STAGE,
-    DEVICE_BY_TIME, Device, IDENTITY, Identity, TOKEN_BY_HOLDER, TokenRow,
+    self, CERTIFICATE, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_RA, CertificateRow, DEVICE_BY_MODEL,
+    DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, IDENTITY, Identity, TOKEN_BY_HOLDER, TokenRow,
 };
 use crate::fleet::{Event, Fact};
 use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Serial, StageName};
@@ -78,15 +81,25 @@ impl Authority {
         Ok(page(devices, limit, |device| device.id.to_string()))
     }
 
-    pub fn identities(&self, operator: &Operator) -> Result<Vec<Identity>, Failed<QueryRefused>> {
+    pub fn identities(&self, operator: &Operator) -> Result<Vec<IdentityView>, Failed<QueryRefused>> {
         permit(operator, "identity.read")?;
+        let now = self.clock.now();
         let snapshot = self.snapshot()?;
         let mut found = Vec::new();
         collect(&*snapshot, IDENTITY, &[], &mut |_, value| {
-            found.push(rows::parse::<Identity>(IDENTITY, value)?);
+            let identity = rows::parse::<Identity>(IDENTITY, value)?;
+            let so_far = rows::delegated(&*snapshot, &identity.id)?;
+            let entry = self.config.registration_authorities().of(&identity.id);
+            let enrolled = (entry.is_some() || so_far.ever > 0).then(|| EnrolledView {
+                ever: so_far.ever,
+                today: so_far.on_day_of(now),
+                quota: entry.map(RegistrationAuthority::quota),
+                per_day: entry.and_then(RegistrationAuthority::per_day),
+            });
+            found.push(IdentityView { identity, enrolled });
             Ok(ControlFlow::Continue(()))
         })?;
-        found.sort_by_key(|identity| std::cmp::Reverse(identity.registered.event));
+        found.sort_by_key(|view| std::cmp::Reverse(view.identity.registered.event));
         Ok(found)
     }
 
@@ -117,15 +130,19 @@ impl Authority {
         let mut found = Vec::new();
         let mut take = |row: CertificateRow| {
             let fits = filter.status.as_ref().is_none_or(|status| row.status_at(now) == status)
-                && filter.profile.as_ref().is_none_or(|profile| row.profile.as_ref() == Some(profile));
+                && filter.profile.as_ref().is_none_or(|profile| row.profile.as_ref() == Some(profile))
+                && filter.enrolled_by.as_ref().is_none_or(|ra| row.enrolled_by() == Some(ra));
             if fits {
                 found.push(CertificateView::of(row, now));
             }
             if found.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let prefix = filter.device.as_ref().map(|device| rows::key(&[device.as_str().as_bytes(), b""]));
-        let table = if prefix.is_some() { CERTIFICATE_BY_HOLDER } else { CERTIFICATE };
-        let prefix = prefix.unwrap_or_default();
+        let (table, whose) = match (&filter.device, &filter.enrolled_by) {
+            (Some(device), _) => (CERTIFICATE_BY_HOLDER, Some(device)),
+            (None, Some(ra)) => (CERTIFICATE_BY_RA, Some(ra)),
+            (None, None) => (CERTIFICATE, None),
+        };
+        let prefix = whose.map(|id| rows::key(&[id.as_str().as_bytes(), b""])).unwrap_or_default();
         // Backwards from the last key in front of the cursor.
         let end = after.map(|serial| [prefix.as_slice(), serial.as_bytes()].concat());
         let mut trouble = None;

@@ -248,6 +248,11 @@ fn approval(row: &CertificateRow, entries: &[Entry<Event>]) -> Approval {
             by_policy(&format!("profile x stage matrix, on a birth certificate of {maker}"))
         }
         Proof::CurrentCertificate { serial } => by_policy(&format!("renewal of {serial}")),
+        Proof::RegistrationAuthority { ra, serial } => Approval {
+            who: ra.to_string(),
+            how: format!("registration authority within roles.toml, by its certificate {serial}"),
+            at: row.issued,
+        },
         Proof::Authority => by_policy("issued by the authority to itself"),
     }
 }
@@ -381,8 +386,9 @@ fn describe(fact: &Fact) -> String {
         Fact::CertificateReleased { serial, cause } => {
             format!("certificate {serial} released{}", cause_of(cause))
         }
-        Fact::EnrolmentRefused { profile, code, .. } => {
-            format!("request for profile {profile} refused: {code}")
+        Fact::EnrolmentRefused { profile, code, device, .. } => {
+            let whose = device.as_ref().map(|device| format!(" of {device}")).unwrap_or_default();
+            format!("request for profile {profile}{whose} refused: {code}")
         }
         Fact::CloneSuspected { presented, current, source, current_source, .. } => {
             let from = |source: &Option<IpAddr>| {
@@ -406,6 +412,7 @@ fn by(proof: &Proof) -> String {
         Proof::MakerCertificate { maker, .. } => format!("by a birth certificate of {maker}"),
         Proof::Token { .. } => "by one-time token".to_owned(),
         Proof::CurrentCertificate { .. } => "by the current certificate".to_owned(),
+        Proof::RegistrationAuthority { ra, .. } => format!("by the registration authority {ra}"),
         Proof::Authority => "by the authority itself".to_owned(),
     }
 }

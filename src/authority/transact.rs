@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Authority;
 use super::error::Failed;
+use super::quota::Place;
 use crate::clock::Timestamp;
 use crate::fleet::{Actor, Event, Fact};
 use crate::store::{Commit, CommitError, Committed, Each, Expected, Range, StoreError, Table, View};
@@ -67,13 +68,25 @@ impl Authority {
         Err(Failed::Unavailable(format!("lost {ROUNDS} races for the same rows")))
     }
 
-    /// The only way into the store.
+    /// Commits, with nothing that must last as long as that takes.
     pub(super) async fn commit(
         &self,
         actor: &Actor,
         facts: Vec<Fact>,
         expected: Vec<Expected>,
         at: Timestamp,
+    ) -> Result<Committed, CommitError> {
+        self.commit_in(actor, facts, expected, at, None).await
+    }
+
+    /// The only way into the store. `place` is given back when the outcome is known, not when the caller goes away.
+    pub(super) async fn commit_in(
+        &self,
+        actor: &Actor,
+        facts: Vec<Fact>,
+        expected: Vec<Expected>,
+        at: Timestamp,
+        place: Option<Place>,
     ) -> Result<Committed, CommitError> {
         let changes_status = facts.iter().any(|fact| {
             matches!(
@@ -85,15 +98,18 @@ impl Authority {
         });
         let events = facts.into_iter().map(|fact| Event { actor: actor.clone(), fact }).collect();
         let pending = self.store.commit(Commit { at, events, expected });
-        if !changes_status {
+        if !changes_status && place.is_none() {
             return pending.await;
         }
         // A caller that goes away does not stop the commit, so it must not stop what follows from it: cached status
-        // answers of before would live on.
+        // answers of before would live on, and a quota would forget what is under way.
         let epoch = Arc::clone(&self.status_epoch);
         let followed = tokio::spawn(async move {
             let outcome = pending.await;
-            epoch.fetch_add(1, Ordering::AcqRel);
+            if changes_status {
+                epoch.fetch_add(1, Ordering::AcqRel);
+            }
+            drop(place);
             outcome
         });
         followed

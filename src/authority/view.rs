@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PublishedCrl;
 use crate::clock::Timestamp;
+use crate::fleet::Identity;
 use crate::fleet::rows::{CertificateRow, Status};
 use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Reason, Serial, StageName};
 
@@ -31,6 +32,8 @@ pub struct CertificateFilter {
     pub device: Option<HolderId>,
     pub status: Option<String>,
     pub profile: Option<ProfileName>,
+    /// Those that this registration authority asked for.
+    pub enrolled_by: Option<HolderId>,
     pub limit: Option<usize>,
     pub after: Option<String>,
 }
@@ -61,6 +64,9 @@ pub struct CertificateView {
     /// The successor's first use ends it, and this moment at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_ends: Option<Timestamp>,
+    /// The registration authority that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled_by: Option<HolderId>,
 }
 
 impl CertificateView {
@@ -72,6 +78,7 @@ impl CertificateView {
                 Status::Held => Some(Reason::CertificateHold),
                 Status::Revoked { reason, .. } => Some(reason),
             },
+            enrolled_by: row.enrolled_by().cloned(),
             serial: row.serial,
             issuer: row.ca,
             profile: row.profile,
@@ -88,6 +95,27 @@ impl CertificateView {
             overlap_ends: row.overlap_ends,
         }
     }
+}
+
+/// A machine identity, as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityView {
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// For a registration authority: what it had issued to devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled: Option<EnrolledView>,
+}
+
+/// What a registration authority had issued to devices, beside what it may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledView {
+    pub ever: u64,
+    pub today: u64,
+    /// `None`: no entry of roles.toml is for it, so it may enrol nobody.
+    pub quota: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<u64>,
 }
 
 /// A token, as lists show it: never the secret.

@@ -69,6 +69,7 @@ fn credential(proof: &Proof) -> String {
         Proof::MakerCertificate { maker, .. } => format!("birth certificate of {maker}"),
         Proof::Token { .. } => "token".to_owned(),
         Proof::CurrentCertificate { serial } => format!("certificate {serial}"),
+        Proof::RegistrationAuthority { ra, .. } => format!("registration authority {ra}"),
         Proof::Authority => "the authority".to_owned(),
     }
 }

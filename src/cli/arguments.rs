@@ -230,7 +230,7 @@ pub(super) enum IdentityCommand {
 #[derive(Debug, Args)]
 pub(super) struct RegisterIdentity {
     pub(super) name: String,
-    /// signer or service
+    /// signer, service or ra
     #[arg(long)]
     pub(super) kind: String,
     #[arg(long)]
@@ -329,6 +329,9 @@ pub(super) struct CertList {
     pub(super) status: Option<String>,
     #[arg(long)]
     pub(super) profile: Option<ProfileName>,
+    /// Those that this registration authority asked for
+    #[arg(long, value_name = "IDENTITY")]
+    pub(super) enrolled_by: Option<HolderId>,
     #[command(flatten)]
     pub(super) page: PageArguments,
 }

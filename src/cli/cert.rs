@@ -33,6 +33,7 @@ async fn list(global: &Global, admin: &mut Admin, list: CertList) -> Result<(), 
         ("device", list.device.map(|device| device.to_string())),
         ("status", list.status),
         ("profile", list.profile.map(|profile| profile.to_string())),
+        ("enrolled_by", list.enrolled_by.map(|ra| ra.to_string())),
         ("after", list.page.after),
     ];
     let certificates: Vec<CertificateView> =
@@ -65,6 +66,7 @@ fn show(view: &CertificateView) -> Result<(), Failure> {
         ("device", view.device.to_string()),
         ("status", format!("{} since {}{reason}", view.status, view.status_since)),
         ("stage at issue", or_dash(view.stage_at_issue.as_ref())),
+        ("enrolled by", or_dash(view.enrolled_by.as_ref())),
         ("not before", view.not_before.to_string()),
         ("not after", view.not_after.to_string()),
         ("replaces", or_dash(view.replaces)),

@@ -93,8 +93,9 @@ fn show(device: &Device) -> Result<(), Failure> {
     }
     for (profile, first) in &device.first_enrolment {
         let (time, event) = (first.at.time, first.at.event);
+        let by = first.enrolled_by.as_ref().map(|ra| format!(", by {ra}")).unwrap_or_default();
         output::line(format!(
-            "first {profile:8}{} at stage {}, {time} (event {event})",
+            "first {profile:8}{} at stage {}{by}, {time} (event {event})",
             first.serial, first.stage
         ))?;
     }

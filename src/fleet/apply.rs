@@ -10,11 +10,11 @@ use super::event::{Cause, Event, Fact, Issuance, Proof};
 use super::refusal::CLONE_SUSPECTED;
 use super::rows::{
     APPROVAL, APPROVAL_BY_HOLDER, APPROVAL_BY_KEY, APPROVAL_BY_TIME, APPROVAL_UNDECIDED, At, CERTIFICATE,
-    CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_STAGE, CONFIGURATION,
-    CRL, CaRow, CertificateRow, CrlRow, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE, DEVICE_BY_SERIAL,
-    DEVICE_BY_STAGE, DEVICE_BY_TIME, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow,
-    LastRefusal, OVERLAP_END, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get,
-    key, plate, put,
+    CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_RA,
+    CERTIFICATE_BY_STAGE, CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DELEGATED, DEVICE,
+    DEVICE_BY_MODEL, DEVICE_BY_PLATE, DEVICE_BY_SERIAL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Delegated, Device,
+    EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow, LastRefusal, OVERLAP_END, REVOKED_BY_CA,
+    STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, plate, put,
 };
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, Digest, HolderId, Reason, Serial};
@@ -60,6 +60,7 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
                 purpose: purpose.clone(),
                 registered: at,
                 issued: 0,
+                last_refusal: None,
             };
             put(rows, IDENTITY, identity.as_str().as_bytes(), &row)
         }
@@ -294,11 +295,17 @@ fn certificate_issued(rows: &mut dyn Rows, at: At, issued: &Issuance) -> Result<
         row.serial = Some(issued.serial);
         put(rows, APPROVAL, approval.as_bytes(), &row)?;
     }
+    let ra = issued.proof.registration_authority();
+    if let Some(ra) = ra {
+        rows.put(CERTIFICATE_BY_RA, &key(&[ra.as_str().as_bytes(), issued.serial.as_bytes()]), &[])?;
+        let so_far: Delegated = get(rows, DELEGATED, ra.as_str().as_bytes())?.unwrap_or_default();
+        put(rows, DELEGATED, ra.as_str().as_bytes(), &so_far.and_one(at.time))?;
+    }
     let holder = issued.holder.as_str().as_bytes();
     if let Some(mut device) = get::<Device>(rows, DEVICE, holder)? {
         device.issued += 1;
         let stage = device.stage.clone();
-        let enrolment = || Enrolment { serial: issued.serial, stage, at };
+        let enrolment = || Enrolment { serial: issued.serial, stage, at, enrolled_by: ra.cloned() };
         device.first_enrolment.entry(issued.profile.clone()).or_insert_with(enrolment);
         device.current.insert(issued.profile.clone(), issued.serial);
         put(rows, DEVICE, holder, &device)?;
@@ -362,6 +369,9 @@ fn refused(rows: &mut dyn Rows, at: At, holder: &HolderId, code: &str) -> Result
     if let Some(mut row) = get::<Device>(rows, DEVICE, holder.as_str().as_bytes())? {
         row.last_refusal = Some(LastRefusal { code: code.to_owned(), at });
         put(rows, DEVICE, holder.as_str().as_bytes(), &row)?;
+    } else if let Some(mut row) = get::<Identity>(rows, IDENTITY, holder.as_str().as_bytes())? {
+        row.last_refusal = Some(LastRefusal { code: code.to_owned(), at });
+        put(rows, IDENTITY, holder.as_str().as_bytes(), &row)?;
     }
     Ok(())
 }

@@ -182,6 +182,9 @@ pub enum Fact {
         code: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Digest>,
+        /// The device that a registration authority had asked for, when that is the holder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<HolderId>,
         /// The address that the request came from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<IpAddr>,
@@ -269,8 +272,20 @@ pub enum Proof {
     Token { token: Digest },
     /// The certificate that was presented to be renewed.
     CurrentCertificate { serial: Serial },
+    /// A registration authority asked for the device, by this certificate of its own.
+    RegistrationAuthority { ra: HolderId, serial: Serial },
     /// Issued by the authority to itself.
     Authority,
+}
+
+impl Proof {
+    /// Who asked in the holder's place.
+    pub fn registration_authority(&self) -> Option<&HolderId> {
+        match self {
+            Self::RegistrationAuthority { ra, .. } => Some(ra),
+            _ => None,
+        }
+    }
 }
 
 /// What a change of status follows from.

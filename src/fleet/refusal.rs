@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::enrol::Unbound;
+use super::enrol::{DelegationRefused, Unbound};
 use super::names::RecordIncomplete;
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, Digest, HolderId, MakerName, ProfileName, Serial, StageName};
@@ -103,6 +103,9 @@ pub enum Refusal {
     KeyKind { holder: HolderId, profile: ProfileName, given: String, accepted: String },
     #[error("{reason}{}", if *.may_leave_out { "; or leave it out" } else { "" })]
     Unbound { holder: HolderId, reason: Unbound, may_leave_out: bool },
+    /// What a registration authority may not do for devices.
+    #[error("{why}")]
+    Delegation { ra: HolderId, device: Option<HolderId>, why: Box<DelegationRefused> },
 }
 
 /// What kind of answer a refusal is.
@@ -168,6 +171,7 @@ impl Refusal {
             Self::UsageNotGiven { .. } => "usage-not-given",
             Self::KeyKind { .. } => "key-kind",
             Self::Unbound { .. } => "channel-binding",
+            Self::Delegation { why, .. } => why.code(),
         }
     }
 
@@ -196,8 +200,17 @@ impl Refusal {
             | Self::NameMismatch { holder, .. }
             | Self::UsageNotGiven { holder, .. }
             | Self::KeyKind { holder, .. }
-            | Self::Unbound { holder, .. } => Some(holder),
+            | Self::Unbound { holder, .. }
+            | Self::Delegation { ra: holder, .. } => Some(holder),
             Self::CloneSuspected(suspicion) => Some(&suspicion.holder),
+            _ => None,
+        }
+    }
+
+    /// The device that a registration authority had asked for in vain.
+    pub fn device(&self) -> Option<&HolderId> {
+        match self {
+            Self::Delegation { device, .. } => device.as_ref(),
             _ => None,
         }
     }

@@ -42,6 +42,10 @@ pub const CERTIFICATE_BY_EXPIRY: Table = Table("certificate-by-expiry");
 /// Good certificates that have a successor and outlive their overlap, by its end: milliseconds and serial number.
 pub const OVERLAP_END: Table = Table("overlap-end");
 pub const CERTIFICATE_BY_STAGE: Table = Table("certificate-by-stage");
+/// What each registration authority had issued to devices: the extent of the damage should its key be stolen.
+pub const CERTIFICATE_BY_RA: Table = Table("certificate-by-ra");
+/// How much that is, for its quota.
+pub const DELEGATED: Table = Table("delegated");
 /// Revoked and held certificates of each CA: what its CRL lists.
 pub const REVOKED_BY_CA: Table = Table("revoked-by-ca");
 /// The last event of each CA that its next CRL must show: CA to event number.
@@ -52,7 +56,7 @@ pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 27] = [
+pub const ALL: [Table; 29] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -74,6 +78,8 @@ pub const ALL: [Table; 27] = [
     CERTIFICATE_BY_EXPIRY,
     CERTIFICATE_BY_STAGE,
     OVERLAP_END,
+    CERTIFICATE_BY_RA,
+    DELEGATED,
     REVOKED_BY_CA,
     STATUS_CHANGE,
     CA,
@@ -120,6 +126,9 @@ pub struct Enrolment {
     pub serial: Serial,
     pub stage: StageName,
     pub at: At,
+    /// The registration authority that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrolled_by: Option<HolderId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +148,43 @@ pub struct Identity {
     pub purpose: String,
     pub registered: At,
     pub issued: u64,
+    /// The last refusal that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<LastRefusal>,
 }
+
+/// How many certificates a registration authority had issued to devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegated {
+    pub ever: u64,
+    /// The day of the last one, in days since 1970-01-01 UTC, and how many it saw.
+    pub day: u64,
+    pub that_day: u64,
+}
+
+impl Delegated {
+    /// With one more at `now`.
+    pub fn and_one(self, now: Timestamp) -> Self {
+        Self { ever: self.ever + 1, day: self.day_at(now), that_day: self.on_day_of(now) + 1 }
+    }
+
+    /// How many on the day of `now`, or of the last one when that is later: the log's time never goes backwards, so a clock
+    /// that was set back opens no day anew.
+    pub fn on_day_of(self, now: Timestamp) -> u64 {
+        if self.day_at(now) == self.day { self.that_day } else { 0 }
+    }
+
+    fn day_at(self, now: Timestamp) -> u64 {
+        self.day.max(now.secs() / SECONDS_A_DAY)
+    }
+
+    /// When the next day begins.
+    pub fn next_day(self, now: Timestamp) -> Timestamp {
+        Timestamp::from_secs((self.day_at(now) + 1) * SECONDS_A_DAY)
+    }
+}
+
+const SECONDS_A_DAY: u64 = 24 * 3600;
 
 /// A certificate, without its bytes: those are in the event that issued it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +230,11 @@ pub struct CertificateRow {
 }
 
 impl CertificateRow {
+    /// The registration authority that asked for it.
+    pub fn enrolled_by(&self) -> Option<&HolderId> {
+        self.proof.registration_authority()
+    }
+
     /// The word that lists and filters use.
     pub fn status_at(&self, now: Timestamp) -> &'static str {
         match self.status {
@@ -327,6 +377,25 @@ fn approval_behind(view: &dyn View, index: Table, key: &[u8]) -> Result<Option<A
 
 pub fn key_row(view: &dyn View, key: &Digest) -> Result<Option<KeyRow>, StoreError> {
     get(view, KEY, key.as_bytes())
+}
+
+/// How much a registration authority had issued. Read by a scan, and scans are not among what a commit relies on: every
+/// issuance changes this row, so all that are asked for at the same time would conflict with each other over it. Whoever
+/// decides by it must count what is under way himself.
+pub fn delegated(view: &dyn View, ra: &HolderId) -> Result<Delegated, StoreError> {
+    let mut found = None;
+    // The first key that is not smaller; ids that go on after this one come behind it.
+    view.scan(
+        DELEGATED,
+        Range { from: ra.as_str().as_bytes(), to: None, backwards: false },
+        &mut |key, value| {
+            if key == ra.as_str().as_bytes() {
+                found = Some(parse(DELEGATED, value));
+            }
+            ControlFlow::Break(())
+        },
+    )?;
+    found.unwrap_or(Ok(Delegated::default()))
 }
 
 /// The serials of a holder's certificates, newest first.

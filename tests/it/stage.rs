@@ -3,7 +3,7 @@
 use vitae::config::{Cell, Profile, Proof};
 use vitae::ids::HolderId;
 
-use crate::support::csr::{Csr, key, request};
+use crate::support::csr::{Csr, SERIAL_NUMBER, key, request};
 use crate::support::maker::Maker;
 use crate::support::wire::{Ask, Card, Reply};
 use crate::support::{House, Policy};
@@ -22,6 +22,16 @@ const STAGES: [&str; 11] = [
     "refurbish",
     "retired",
 ];
+
+const LINE: &str = r#"
+[[registration-authority]]
+name = "ra.line-7"
+profiles = ["idev"]
+makers = ["brannoc"]
+models = ["*"]
+serials = ["*"]
+quota = 100
+"#;
 
 fn cell(house: &House, profile: &str, stage: &str) -> Cell {
     let lifecycle = house.authority.config().lifecycle();
@@ -42,7 +52,12 @@ fn assert_names_stage_and_profile(reply: &Reply, stage: &str, profile: &str) {
 #[tokio::test]
 async fn first_enrolment_is_allowed_exactly_where_the_matrix_says() {
     let brannoc = Maker::root("Brannoc Root");
-    let house = House::with(|policy| policy.write("manufacturers/brannoc.pem", &brannoc.pem())).await;
+    let house = House::with(|policy| {
+        policy.write("manufacturers/brannoc.pem", &brannoc.pem());
+        policy.append("roles.toml", LINE);
+    })
+    .await;
+    let (_, line) = house.line("line-7").await;
     let mut issued = 0;
     for (i, name) in DEVICE_PROFILES.iter().enumerate() {
         for (j, stage) in STAGES.iter().enumerate() {
@@ -57,6 +72,11 @@ async fn first_enrolment_is_allowed_exactly_where_the_matrix_says() {
                         house.ask(None, &ask.basic(id.as_str(), &token)).await
                     }
                     Proof::BirthCertificate => house.ask(Some(&birth), &ask).await,
+                    Proof::RegistrationAuthority => {
+                        let key = key();
+                        let csr = Csr::of(&key).named(&[(SERIAL_NUMBER, &serial)]).sign(&key);
+                        house.ask(Some(&line), &Ask::est(&format!("{name}/simpleenroll"), &csr)).await
+                    }
                 };
                 // Units taken over at these stages are claimed.
                 let allowed = matches!(cell(&house, name, stage), Cell::Issue { .. });
@@ -75,8 +95,8 @@ async fn first_enrolment_is_allowed_exactly_where_the_matrix_says() {
             }
         }
     }
-    // idev by token at 2 stages, ldev and tls by 2 proofs at 1, remed by birth at 2, maint nowhere.
-    assert_eq!(issued, 2 + 2 + 2 + 2);
+    // idev by token and by a line at 2 stages, ldev and tls by 2 proofs at 1, remed by birth at 2, maint nowhere.
+    assert_eq!(issued, 4 + 2 + 2 + 2);
 }
 
 /// For once everything may be issued everywhere, so that certificates exist where the shipped matrix allows none.

@@ -50,7 +50,7 @@ pub(super) fn check(
         return Ok(if needed { Standing::ToBeAsked } else { Standing::NotNeeded });
     };
     // The proof names the one certificate or token (B17): another that is as good has not asked.
-    if row.proof != proven.proof {
+    if !same_client(&row.proof, &proven.proof) {
         return Err(of_another(proven, &row));
     }
     match &row.verdict {
@@ -87,6 +87,13 @@ fn check_key(view: &dyn View, ask: &Ask<'_>, proven: &Proven, now: Timestamp) ->
         return Err(Refusal::KeyOfOtherPurpose { holder: row.holder, key: ask.key }.into());
     }
     Ok(())
+}
+
+/// A registration authority stays who it is when it renews its certificate, as it may have to before anyone decides.
+fn same_client(one: &Proof, other: &Proof) -> bool {
+    let same_ra = one.registration_authority().is_some()
+        && one.registration_authority() == other.registration_authority();
+    same_ra || one == other
 }
 
 fn is_needed(config: &Config, ask: &Ask<'_>, holder: &Holder) -> bool {

@@ -2,25 +2,26 @@
 
 mod approval;
 mod binding;
+mod delegate;
 mod gate;
 mod key;
 mod lineage;
 mod prove;
 
-pub use binding::{Bindings, Unbound};
-
 use super::event::{Cause, Fact, Proof, Succession};
 use super::names::{Holder, RecordIncomplete, RenderedAltName};
-pub use approval::Entry;
-use approval::Standing;
-
-pub use super::refusal::{CertificateState, Class, Refusal, Suspicion, TokenState};
 use super::rows;
 use crate::clock::Timestamp;
 use crate::config::{Config, HolderKind, NameAttribute, Profile};
 use crate::ids::{ApprovalId, Digest, EventNumber, HolderId, MakerName, Reason, Serial, StageName};
 use crate::store::{StoreError, View};
+use approval::Standing;
 use lineage::{Next, Step};
+
+pub use super::refusal::{CertificateState, Class, Refusal, Suspicion, TokenState};
+pub use approval::Entry;
+pub use binding::{Bindings, Unbound};
+pub use delegate::{DelegationRefused, QuotaRoom, quota_room, registration_authority};
 
 /// What is asked for, and by what right.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ pub struct Ask<'a> {
     pub renewal: bool,
     /// SHA-256 of the requested subject public key info.
     pub key: Digest,
+    /// What the subject of the request says. It counts as a claim to be one of these only for who may ask for others.
+    pub subject: &'a [(NameAttribute, String)],
     pub credentials: &'a Credentials,
     /// The challengePassword of the request.
     pub challenge: Option<&'a str>,
@@ -126,6 +129,10 @@ impl Grant {
     pub fn proof(&self) -> &Proof {
         &self.proof
     }
+    /// Who asked: the holder, or a registration authority in its place.
+    pub fn asker(&self) -> &HolderId {
+        self.proof.registration_authority().unwrap_or(&self.holder)
+    }
     /// The operators' approval, where policy asks for one.
     pub fn approval(&self) -> Option<ApprovalId> {
         self.approval
@@ -199,7 +206,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<Decision, EnrolError> {
     let proven = prove::prove(view, config, ask, now)?;
-    binding::check_of(ask, &proven.holder, false)?;
+    binding::check_of(ask, &proven.holder, proven.proof.registration_authority().is_some())?;
     let profile = ask.profile;
     let holder = load(view, &proven.holder)?;
     if !fits(&holder, profile.holder()) {

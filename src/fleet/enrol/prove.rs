@@ -1,6 +1,6 @@
 //! Who asks: a certificate to be renewed, a birth certificate, or a one-time token.
 
-use super::{Ask, ClientCertificate, EnrolError, PresentedToken, approval};
+use super::{Ask, ClientCertificate, EnrolError, PresentedToken, approval, delegate};
 use crate::clock::Timestamp;
 use crate::config::{Config, Profile, Proof as AcceptedProof};
 use crate::fleet::event::Proof;
@@ -23,7 +23,7 @@ pub(super) fn prove(
     now: Timestamp,
 ) -> Result<Proven, EnrolError> {
     if ask.renewal {
-        return prove_renewal(view, ask, now);
+        return prove_renewal(view, config, ask, now);
     }
     let proven = match (&ask.credentials.token, &ask.credentials.certificate) {
         (None, None) => return Err(Refusal::NoCredentials.into()),
@@ -40,6 +40,9 @@ pub(super) fn prove(
     };
     let (given, kind) = match proven.proof {
         Proof::Token { .. } => ("a token", AcceptedProof::Token),
+        Proof::RegistrationAuthority { .. } => {
+            ("a registration authority", AcceptedProof::RegistrationAuthority)
+        }
         _ => ("a birth certificate", AcceptedProof::BirthCertificate),
     };
     if !ask.profile.authenticate_by().contains(&kind) {
@@ -66,7 +69,7 @@ pub(super) fn accepted(profile: &Profile) -> String {
 
 /// What a certificate must be to prove something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standard {
+pub(super) enum Standard {
     /// Good, and within its validity.
     Good,
     /// Not withdrawn, and its time has come. Expired or replaced by another it may be: the rules of renewal judge that.
@@ -74,7 +77,7 @@ enum Standard {
 }
 
 /// The record decides whether the presented certificate is good, on every request (B01, B02, B33).
-fn own_certificate(
+pub(super) fn own_certificate(
     view: &dyn View,
     serial: Option<Serial>,
     fingerprint: Digest,
@@ -126,7 +129,12 @@ fn validity(not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> Opti
     }
 }
 
-fn prove_renewal(view: &dyn View, ask: &Ask<'_>, now: Timestamp) -> Result<Proven, EnrolError> {
+fn prove_renewal(
+    view: &dyn View,
+    config: &Config,
+    ask: &Ask<'_>,
+    now: Timestamp,
+) -> Result<Proven, EnrolError> {
     let (serial, fingerprint) = match &ask.credentials.certificate {
         None => return Err(Refusal::NoCertificate.into()),
         Some(ClientCertificate::Maker { .. }) => return Err(Refusal::UnknownCertificate.into()),
@@ -135,6 +143,7 @@ fn prove_renewal(view: &dyn View, ask: &Ask<'_>, now: Timestamp) -> Result<Prove
     let row = own_certificate(view, serial, fingerprint, Standard::ToBeRenewed, now)?;
     let profile = ask.profile.name();
     if row.profile.as_ref() != Some(profile) {
+        delegate::check_renewal(config, &row)?;
         // own_certificate lets only rows with a profile through.
         let presented = row.profile.clone().unwrap_or_else(|| profile.clone());
         return Err(Refusal::OtherProfile { holder: row.holder, presented, asked: profile.clone() }.into());
@@ -160,6 +169,9 @@ fn prove_by_birth(
         ClientCertificate::Own { serial, fingerprint } => {
             let row = own_certificate(view, *serial, *fingerprint, Standard::Good, now)?;
             let profile = row.profile.as_ref().and_then(|name| config.profiles().get(name));
+            if profile.is_some_and(Profile::is_registration_authority) {
+                return delegate::prove(view, config, ask, &row);
+            }
             if !profile.is_some_and(Profile::is_birth) {
                 return Err(Refusal::ProofNotAccepted {
                     holder: row.holder,

@@ -194,6 +194,11 @@ impl Policy {
         fs::write(path, text.replace(old, new)).unwrap();
     }
 
+    /// Adds to the end of a file.
+    pub(crate) fn append(&self, file: &str, text: &str) {
+        self.write(file, &format!("{}{text}", self.read(file)));
+    }
+
     pub(crate) fn read(&self, file: &str) -> String {
         fs::read_to_string(self.0.join(file)).unwrap()
     }

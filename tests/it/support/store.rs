@@ -16,6 +16,8 @@ pub(crate) enum Trouble {
     Commit,
     /// Commits wait for a lock that nobody gives back.
     Locked,
+    /// Commits wait until this is over, and are done then.
+    Slow,
 }
 
 #[derive(Clone)]
@@ -60,6 +62,16 @@ impl Store<Event> for Faulty {
         if self.switch.is(Trouble::Locked) {
             self.switch.1.fetch_add(1, Ordering::SeqCst);
             return Box::pin(std::future::pending());
+        }
+        if self.switch.is(Trouble::Slow) {
+            self.switch.1.fetch_add(1, Ordering::SeqCst);
+            let (inner, switch) = (Arc::clone(&self.inner), self.switch.clone());
+            return Box::pin(async move {
+                while switch.is(Trouble::Slow) {
+                    tokio::task::yield_now().await;
+                }
+                inner.commit(commit).await
+            });
         }
         self.inner.commit(commit)
     }
