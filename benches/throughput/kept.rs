@@ -19,11 +19,23 @@ use crate::{Outcome, wire};
 const MESSAGE: [u8; 700] = [0x5a; 700];
 
 /// One device on its one connection, with a new key for each request.
-struct Stayer {
+pub(crate) struct Stayer {
     device: Device,
     stream: TlsStream<TcpStream>,
     requests: Vec<Vec<u8>>,
     buffer: Vec<u8>,
+}
+
+impl Stayer {
+    /// Each with its connection open.
+    pub(crate) fn all(devices: &[Device], client: &Runtime) -> Outcome<Vec<Self>> {
+        let one = |device: &Device| {
+            let stream = client.block_on(device.connect())?;
+            let buffer = Vec::with_capacity(8192);
+            Ok(Self { device: device.clone(), stream, requests: Vec::new(), buffer })
+        };
+        devices.iter().map(one).collect()
+    }
 }
 
 impl Client for Stayer {
@@ -57,12 +69,6 @@ impl Client for Bare {
 }
 
 pub(crate) fn measure(scene: &Scene, client: &Runtime, plan: &Plan, workers: usize) -> Outcome<Row> {
-    let mut stayers = Vec::new();
-    for device in &scene.devices {
-        let stream = client.block_on(device.connect())?;
-        let buffer = Vec::with_capacity(8192);
-        stayers.push(Stayer { device: device.clone(), stream, requests: Vec::new(), buffer });
-    }
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| "no key could be made")?;
     let key = Arc::new(key);
     let bare = || {
@@ -70,7 +76,7 @@ pub(crate) fn measure(scene: &Scene, client: &Runtime, plan: &Plan, workers: usi
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Bare { csr, key: Arc::clone(&key) })
     };
     let bare = (0..workers).map(|_| bare()).collect::<Outcome<_>>()?;
-    let mut stayers = Crowd::new(stayers, 200.0);
+    let mut stayers = Crowd::new(Stayer::all(&scene.devices, client)?, 200.0);
     let mut bare = Crowd::new(bare, 0.0);
     Row::measure(
         "2 enrolments on kept-alive mTLS connections",

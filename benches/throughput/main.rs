@@ -8,6 +8,7 @@ mod commits;
 mod cpu;
 mod fresh;
 mod kept;
+mod line;
 mod load;
 mod measure;
 mod ocsp;
@@ -62,7 +63,7 @@ fn run(arguments: &[String]) -> Outcome<()> {
         .enable_all()
         .build()?;
     let wanted = |row| only.is_none_or(|only| only == row);
-    if [1, 2, 3].into_iter().any(wanted) {
+    if [1, 2, 3, 5].into_iter().any(wanted) {
         let scene = Scene::set(cores, DEVICES)?;
         if wanted(1) {
             fresh::measure(&scene, &client, &plan)?.print();
@@ -72,6 +73,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
         }
         if wanted(3) {
             ocsp::measure(&scene, &client, &plan)?.print();
+        }
+        if wanted(5) {
+            line::measure(&scene, &client, &plan)?.print();
         }
         scene.strike();
     }

@@ -1,5 +1,6 @@
 //! A whole authority on loopback, and the devices that will ask it.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use vitae::clock::{SystemClock, SystemRandom};
 use vitae::config::Config;
 use vitae::fleet::enrol::Bindings;
 use vitae::fleet::movement::Details;
-use vitae::fleet::register::{NewDevice, device_id};
-use vitae::ids::ProfileName;
+use vitae::fleet::register::{NewDevice, NewIdentity, device_id};
+use vitae::ids::{HolderId, ProfileName};
 use vitae::pki::body::encode_base64;
 use vitae::pki::csr::VerifiedCsr;
 use vitae::server::{self, Addresses, Listeners};
@@ -29,12 +30,27 @@ use vitae::server::{self, Addresses, Listeners};
 use crate::{Outcome, wire};
 
 const ENROL: &str = "/.well-known/est/simpleenroll";
+const BIRTH: &str = "/.well-known/est/idev/simpleenroll";
+
+/// What the shipped roles leave to who needs it.
+const LINE: &str = r#"
+[[registration-authority]]
+name = "ra.line"
+profiles = ["idev"]
+makers = ["brannoc"]
+models = ["P3"]
+serials = ["UNIT000000..UNIT999999"]
+quota = 1000000000
+per-day = 1000000000
+"#;
 
 /// The stage, with the server on it.
 pub(crate) struct Scene {
     pub(crate) authority: Arc<Authority>,
     pub(crate) addresses: Addresses,
     pub(crate) devices: Vec<Device>,
+    /// Units in production, each with a connection of the line that asks for them.
+    pub(crate) units: Vec<Device>,
     pub(crate) server: Runtime,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), server::ServeError>>,
@@ -47,6 +63,7 @@ pub(crate) struct Device {
     pub(crate) serial: String,
     tls: Arc<ClientConfig>,
     address: SocketAddr,
+    path: &'static str,
 }
 
 impl Scene {
@@ -56,21 +73,21 @@ impl Scene {
             Builder::new_multi_thread().worker_threads(workers).thread_name("server").enable_all().build()?;
         let folder = folder()?;
         let dir = folder.path().join("data");
-        let config = Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config"))
-            .map_err(|error| error.to_string())?;
+        let config = policy(&folder.path().join("config"))?;
         let listeners = {
             let _inside = server.enter();
             Listeners::bind_anywhere()?
         };
         let addresses = listeners.addresses()?;
         let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));
-        let (authority, devices) = server.block_on(async {
+        let (authority, devices, units) = server.block_on(async {
             let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
             authority::init(&dir, Arc::clone(&config), clock.clone(), random.clone()).await?;
             let authority = Arc::new(Authority::open(&dir, config, clock, random).await?);
-            let trust = Trust::from_pem(&std::fs::read_to_string(dir.join("ca/chain.pem"))?)?;
+            let trust = Trust::from_pem(&fs::read_to_string(dir.join("ca/chain.pem"))?)?;
+            let units = belt(&authority, &trust, addresses.est, devices).await?;
             let devices = fleet(&authority, &trust, addresses.est, devices).await?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((authority, devices))
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((authority, devices, units))
         })?;
         let (stop, stopped) = oneshot::channel::<()>();
         let served = server.spawn({
@@ -80,7 +97,7 @@ impl Scene {
                 server::serve(authority, listeners, &dir, async { stopped.await.unwrap_or(()) }).await
             }
         });
-        Ok(Self { authority, addresses, devices, server, stop, served, _folder: folder })
+        Ok(Self { authority, addresses, devices, units, server, stop, served, _folder: folder })
     }
 
     pub(crate) fn strike(self) {
@@ -97,6 +114,101 @@ impl Scene {
 pub(crate) fn folder() -> Outcome<TempDir> {
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(target)?)
+}
+
+/// The shipped policy, and a line.
+fn policy(dir: &Path) -> Outcome<Config> {
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config"), dir)?;
+    let roles = dir.join("roles.toml");
+    let shipped = fs::read_to_string(&roles)?;
+    fs::write(&roles, shipped + LINE)?;
+    Config::load(dir).map_err(|error| error.to_string().into())
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+/// The line, and units that it may ask for: one on each of its connections.
+async fn belt(
+    authority: &Authority,
+    trust: &Trust,
+    address: SocketAddr,
+    count: usize,
+) -> Outcome<Vec<Device>> {
+    let operator = authority.local_operator()?;
+    let new = NewIdentity {
+        kind: "ra".to_owned(),
+        name: "line".to_owned(),
+        maker: None,
+        owner: "line manager".to_owned(),
+        purpose: "births of pumps".to_owned(),
+    };
+    let id = authority.register_identity(&operator, new).await?.id;
+    let tls = enrolled(authority, trust, &id, "ra", None).await?;
+    let mut units = Vec::new();
+    for number in 0..count {
+        let new = pump(format!("UNIT{number:06}"))?;
+        let serial = new.serial.clone();
+        authority.register_device(&operator, new).await?;
+        units.push(Device { serial, tls: Arc::clone(&tls), address, path: BIRTH });
+    }
+    Ok(units)
+}
+
+fn pump(serial: String) -> Outcome<NewDevice> {
+    Ok(NewDevice {
+        maker: "brannoc".parse()?,
+        model: "P3".to_owned(),
+        serial,
+        udi_di: None,
+        site: None,
+        lot: None,
+        owner: None,
+        stage: None,
+    })
+}
+
+/// Enrols with a token and gives TLS with what was issued, of which every handshake is a full one.
+async fn enrolled(
+    authority: &Authority,
+    trust: &Trust,
+    id: &HolderId,
+    label: &str,
+    serial: Option<&str>,
+) -> Outcome<Arc<ClientConfig>> {
+    let operator = authority.local_operator()?;
+    let name: ProfileName = label.parse()?;
+    let lifetime = std::time::Duration::from_secs(600);
+    let token = authority.issue_token(&operator, id, Some(&name), lifetime).await?;
+    let key = DeviceKey::generate()?;
+    let csr = VerifiedCsr::from_der(&key.request(serial)?)?;
+    let credentials = authority.credentials(None, Some((id.as_str(), token.secret.as_str())));
+    let profile = authority.profile_of_label(Some(label)).ok_or("a profile is missing")?;
+    let asked = EnrolRequest {
+        profile,
+        renewal: false,
+        requested: csr.requested(),
+        key: csr.public_key(),
+        credentials: &credentials,
+        bindings: &Bindings::default(),
+        source: None,
+    };
+    let issued = authority.enrol(asked).await?.issued().ok_or("nobody waits for an approval here")?;
+    let identity = Identity { chain: vec![issued.certificate().to_vec()], key: key.to_der() };
+    let mut tls = (*trust.tls(Some(&identity))?).clone();
+    tls.resumption = Resumption::disabled();
+    Ok(Arc::new(tls))
 }
 
 async fn fleet(
@@ -120,48 +232,16 @@ async fn fleet(
 /// From registration to the day on which it may enrol.
 async fn live(authority: &Authority, trust: &Trust, address: SocketAddr, number: usize) -> Outcome<Device> {
     let operator = authority.local_operator()?;
-    let serial = format!("BENCH{number:06}");
-    let new = NewDevice {
-        maker: "brannoc".parse()?,
-        model: "P3".to_owned(),
-        serial: serial.clone(),
-        udi_di: None,
-        site: None,
-        lot: None,
-        owner: None,
-        stage: None,
-    };
-    let id = device_id(&new);
+    let new = pump(format!("BENCH{number:06}"))?;
+    let (id, serial) = (device_id(&new), new.serial.clone());
     authority.register_device(&operator, new).await?;
-
-    let name: ProfileName = "idev".parse()?;
-    let lifetime = std::time::Duration::from_secs(600);
-    let token = authority.issue_token(&operator, &id, Some(&name), lifetime).await?;
-    let key = DeviceKey::generate()?;
-    let csr = VerifiedCsr::from_der(&key.request(Some(&serial))?)?;
-    let credentials = authority.credentials(None, Some((id.as_str(), token.secret.as_str())));
-    let profile = authority.profile_of_label(Some("idev")).ok_or("there is no profile idev")?;
-    let asked = EnrolRequest {
-        profile,
-        renewal: false,
-        requested: csr.requested(),
-        key: csr.public_key(),
-        credentials: &credentials,
-        bindings: &Bindings::default(),
-        source: None,
-    };
-    let birth = authority.enrol(asked).await?.issued().ok_or("births wait for no approval")?;
+    let tls = enrolled(authority, trust, &id, "idev", Some(&serial)).await?;
 
     let stage = "deployment".parse()?;
     authority.move_device(&operator, &id, &stage, &Details::default()).await?;
     let claimed = Details { owner: Some("General Hospital".to_owned()), ..Details::default() };
     authority.move_device(&operator, &id, &stage, &claimed).await?;
-
-    let identity = Identity { chain: vec![birth.certificate().to_vec()], key: key.to_der() };
-    let mut tls = (*trust.tls(Some(&identity))?).clone();
-    // Every handshake is a full one.
-    tls.resumption = Resumption::disabled();
-    Ok(Device { serial, tls: Arc::new(tls), address })
+    Ok(Device { serial, tls, address, path: ENROL })
 }
 
 impl Device {
@@ -176,7 +256,7 @@ impl Device {
     pub(crate) fn requests(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
         let one = || {
             let csr = DeviceKey::generate()?.request(Some(&self.serial))?;
-            Ok(wire::post(ENROL, "localhost", &encode_base64(&csr)))
+            Ok(wire::post(self.path, "localhost", &encode_base64(&csr)))
         };
         (0..count).map(|_| one()).collect()
     }
