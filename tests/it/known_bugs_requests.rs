@@ -339,10 +339,12 @@ async fn every_way_to_a_profile_gives_the_same_certificate() {
             let ask = Ask::est(&format!("{label}/simpleenroll"), &csr.sign(&fresh));
             certificates.push(house.ask(Some(&birth), &ask).await.certificate());
         }
-        for renewed in [by_token.key.clone(), key()] {
+        let mut card = Card::new(&fresh, certificates.last().unwrap());
+        for renewed in [fresh.clone(), key()] {
             let csr = Csr::of(&renewed).repeating(&first).sign(&renewed);
             let ask = Ask::est(&format!("{label}/simplereenroll"), &csr);
-            certificates.push(house.ask(Some(&by_token), &ask).await.certificate());
+            certificates.push(house.ask(Some(&card), &ask).await.certificate());
+            card = Card::new(&renewed, certificates.last().unwrap());
         }
         assert!(said(&first).len() >= 8, "{label}: {:?}", said(&first).keys());
         for certificate in &certificates {
