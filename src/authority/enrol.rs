@@ -13,7 +13,7 @@ use super::query::entry_at;
 use super::quota::Place;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
-use crate::config::{Issuer, Profile, SubjectKey};
+use crate::config::{Issuer, Profile, Renewal, SubjectKey};
 use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal, Waiting};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::{Actor, Der, Fact, Issuance, Proof};
@@ -252,7 +252,11 @@ impl Authority {
             proof: grant.proof().clone(),
             approval: grant.approval(),
             replaces: grant.replaces(),
-            overlap_ends: grant.replaces().and(request.profile.renewal()).map(|rules| now + rules.overlap()),
+            overlap_ends: grant
+                .replaces()
+                .and(request.profile.renewal())
+                .and_then(Renewal::overlap)
+                .map(|overlap| now + overlap),
             after_expiry: grant.after_expiry(),
             not_before: signed.not_before,
             not_after: signed.not_after,

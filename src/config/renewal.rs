@@ -15,7 +15,7 @@ use super::tree::File;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
     window: (Percent, Percent),
-    overlap: Duration,
+    overlap: Option<Duration>,
     grace: Duration,
     key: RenewalKey,
 }
@@ -26,8 +26,9 @@ impl Renewal {
         self.window
     }
 
-    /// A certificate that has a successor stays good for so long, or until the successor is first used.
-    pub fn overlap(&self) -> Duration {
+    /// A certificate that has a successor stays good for so long, or until the successor is first used. `None`: until it
+    /// expires.
+    pub fn overlap(&self) -> Option<Duration> {
         self.overlap
     }
 
@@ -86,7 +87,7 @@ deserialize_from_str!(Percent);
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRenewal {
     window: RawWindow,
-    overlap: Length,
+    overlap: Option<Length>,
     grace: Length,
     key: RenewalKey,
 }
@@ -110,7 +111,7 @@ pub(super) fn check(file: &File, raw: &RawRenewal) -> Renewal {
     }
     Renewal {
         window: (*from.get_ref(), *to.get_ref()),
-        overlap: raw.overlap.0,
+        overlap: raw.overlap.as_ref().map(|length| length.0),
         grace: raw.grace.0,
         key: raw.key,
     }

@@ -71,6 +71,24 @@ async fn the_next_renewal_ends_the_old_one_in_the_same_commit() {
     assert_eq!(house.status_of(second.serial()), "revoked");
 }
 
+/// Policy may let the old one expire by itself: it is good meanwhile, and can ask for nothing more.
+#[tokio::test]
+async fn without_an_overlap_the_old_one_expires() {
+    let house = House::with(|policy| policy.replace("profiles/ldev.toml", "overlap = \"2d\"\n", "")).await;
+    let (_, old) = house.working("BR000001").await;
+    let next = key();
+    let new = renewed(&house, &old, &next).await;
+    let before = house.events();
+    read(&house, Some(&new)).await;
+    house.authority.upkeep().await.unwrap();
+    assert_eq!(house.events(), before, "nothing ends early");
+    assert_eq!(house.ocsp("operational", old.serial()).await, Said::Good);
+    // An answer that was lost is still found again; another key is still a copy's.
+    assert_eq!(renewed(&house, &old, &next).await.serial(), new.serial());
+    assert_eq!(renew_with(&house, &old, "ldev", &key()).await.status, 403);
+    assert_eq!(house.status_of(old.serial()), "held", "the quarantine holds all of its certificates");
+}
+
 /// Nobody uses the new one: upkeep ends the old one when the overlap is over, once, and a pile of them as well.
 #[tokio::test]
 async fn the_end_of_the_overlap_ends_the_old_one() {
