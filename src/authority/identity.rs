@@ -49,7 +49,7 @@ pub(super) fn subject(attributes: &[(NameAttribute, String)]) -> Result<Name, Na
     name::build_name(&attributes)
 }
 
-fn pki_attribute(attribute: NameAttribute) -> name::NameAttribute {
+pub(super) fn pki_attribute(attribute: NameAttribute) -> name::NameAttribute {
     match attribute {
         NameAttribute::CommonName => name::NameAttribute::CommonName,
         NameAttribute::SerialNumber => name::NameAttribute::SerialNumber,

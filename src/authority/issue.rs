@@ -120,7 +120,7 @@ pub(super) fn usages_of(profile: &Profile) -> Vec<ObjectIdentifier> {
     profile.extended_key_usage().iter().filter_map(|usage| ObjectIdentifier::new(usage.oid()).ok()).collect()
 }
 
-fn key_usages(bits: &[KeyUsageBit]) -> FlagSet<KeyUsages> {
+pub(super) fn key_usages(bits: &[KeyUsageBit]) -> FlagSet<KeyUsages> {
     let usage = |bit: &KeyUsageBit| match bit {
         KeyUsageBit::DigitalSignature => KeyUsages::DigitalSignature,
         KeyUsageBit::NonRepudiation => KeyUsages::NonRepudiation,

@@ -5,6 +5,7 @@ mod approve;
 mod ca;
 mod caller;
 mod clones;
+mod csr_attributes;
 mod enrol;
 mod error;
 mod files;

@@ -23,6 +23,7 @@ pub const WELL_KNOWN: &str = "/.well-known/est/";
 const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
 /// One space, as libest compares it letter by letter.
 const CERTS_ONLY: HeaderValue = HeaderValue::from_static("application/pkcs7-mime; smime-type=certs-only");
+const CSR_ATTRIBUTES: HeaderValue = HeaderValue::from_static("application/csrattrs");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"vitae\"");
 const LATER_SECONDS: HeaderValue = HeaderValue::from_static("10");
@@ -39,6 +40,8 @@ pub(super) enum Answer {
         /// In whole seconds, which is the one form that all known clients read (E45).
         retry_after: u64,
     },
+    /// DER of `CsrAttrs`, to be sent in base64.
+    CsrAttributes(Vec<u8>),
     Refused {
         status: StatusCode,
         text: String,
@@ -135,7 +138,7 @@ impl Answer {
     }
 
     /// Trouble of our own: the log hears what, the client only that it may come again.
-    fn trouble(what: &str) -> Self {
+    pub(super) fn trouble(what: &str) -> Self {
         tracing::error!(what, "an EST request could not be answered");
         Self::Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -146,12 +149,8 @@ impl Answer {
 
     pub(super) fn into_response(self, wrapped: bool) -> Response<Full<Bytes>> {
         let (status, content_type, header, body) = match self {
-            Self::Certificates(der) => {
-                let text = body::encode_base64(&der);
-                let text = if wrapped { in_lines(&text) } else { text };
-                let header = (CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
-                (StatusCode::OK, CERTS_ONLY, Some(header), text)
-            }
+            Self::Certificates(der) => in_base64(CERTS_ONLY, &der, wrapped),
+            Self::CsrAttributes(der) => in_base64(CSR_ATTRIBUTES, &der, wrapped),
             Self::Later { mut text, retry_after } => {
                 text.push('\n');
                 (StatusCode::ACCEPTED, PLAIN_TEXT, Some((RETRY_AFTER, HeaderValue::from(retry_after))), text)
@@ -207,6 +206,15 @@ impl From<CsrError> for Answer {
 /// libest names itself; its base64 reader wants lines (cisco/libest issue 100).
 pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"libest"))
+}
+
+type Parts = (StatusCode, HeaderValue, Option<(HeaderName, HeaderValue)>, String);
+
+fn in_base64(content_type: HeaderValue, der: &[u8], wrapped: bool) -> Parts {
+    let text = body::encode_base64(der);
+    let text = if wrapped { in_lines(&text) } else { text };
+    let header = (CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
+    (StatusCode::OK, content_type, Some(header), text)
 }
 
 fn in_lines(text: &str) -> String {

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod credentials;
+mod csrattrs;
 mod operations;
 mod path;
 
@@ -46,6 +47,10 @@ where
             operations::cacerts(authority, profile)
         }
         Operation::CaCerts => Err(Answer::method_not_allowed("GET, HEAD")),
+        Operation::CsrAttrs if request.method() == Method::GET || request.method() == Method::HEAD => {
+            csrattrs::csrattrs(authority, profile)
+        }
+        Operation::CsrAttrs => Err(Answer::method_not_allowed("GET, HEAD")),
         Operation::SimpleEnroll | Operation::SimpleReenroll if request.method() == Method::POST => {
             let renewal = operation == Operation::SimpleReenroll;
             operations::enroll(authority, profile, renewal, peer, request).await

@@ -13,6 +13,7 @@ pub(super) enum Operation {
     CaCerts,
     SimpleEnroll,
     SimpleReenroll,
+    CsrAttrs,
     /// An operation that RFC 7030 makes optional and this server does not have.
     NotOffered(&'static str),
 }
@@ -35,7 +36,7 @@ fn operation(name: &str) -> Option<Operation> {
         "cacerts" => Operation::CaCerts,
         "simpleenroll" => Operation::SimpleEnroll,
         "simplereenroll" => Operation::SimpleReenroll,
-        "csrattrs" => Operation::NotOffered("csrattrs"),
+        "csrattrs" => Operation::CsrAttrs,
         "serverkeygen" => Operation::NotOffered("serverkeygen"),
         "fullcmc" => Operation::NotOffered("fullcmc"),
         _ => return None,
