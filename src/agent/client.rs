@@ -20,6 +20,7 @@ use super::http::{Client, HttpError};
 use super::request::RequestError;
 use super::trust::{Identity, Trust, TrustError};
 use crate::pki::binding::{EXPORTER_LABEL, EXPORTER_LENGTH, challenge};
+use crate::pki::csr_attributes::CsrAttributes;
 use crate::pki::{body, cms};
 
 /// Why the device has no new certificate.
@@ -115,9 +116,29 @@ impl Connection {
         self.binding.as_deref()
     }
 
+    /// A request that must be linked to its connection cannot be made on one that has nothing to link to.
+    pub fn can_obey(&self, wishes: &CsrAttributes) -> Result<(), RequestError> {
+        match (wishes.challenge_password, &self.binding) {
+            (true, None) => Err(RequestError::NothingToLinkTo),
+            _ => Ok(()),
+        }
+    }
+
     /// DER of the CA certificates.
     pub async fn cacerts(&mut self, label: Option<&str>) -> Result<Vec<Vec<u8>>, AgentError> {
         self.exchange(Method::GET, label, "cacerts", None, None).await
+    }
+
+    /// What the server wants in a request for this label. A server that has nothing to say answers 204 or 404 (RFC 7030
+    /// section 4.5.2).
+    pub async fn csr_attributes(&mut self, label: Option<&str>) -> Result<CsrAttributes, AgentError> {
+        match self.answer(Method::GET, label, "csrattrs", None, None).await {
+            Ok(der) => {
+                CsrAttributes::from_der(&der).map_err(|error| AgentError::BadAnswer(error.to_string()))
+            }
+            Err(AgentError::Refused { status: 204 | 404, .. }) => Ok(CsrAttributes::default()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A first certificate; `token` is device id and one-time token.
@@ -145,6 +166,19 @@ impl Connection {
         der: Option<&[u8]>,
         token: Option<(&str, &str)>,
     ) -> Result<Vec<Vec<u8>>, AgentError> {
+        let der = self.answer(method, label, operation, der, token).await?;
+        cms::certificates_in(&der).map_err(|error| AgentError::BadAnswer(error.to_string()))
+    }
+
+    /// The DER in the answer.
+    async fn answer(
+        &mut self,
+        method: Method,
+        label: Option<&str>,
+        operation: &str,
+        der: Option<&[u8]>,
+        token: Option<(&str, &str)>,
+    ) -> Result<Vec<u8>, AgentError> {
         let path = match label {
             Some(label) => format!("/.well-known/est/{label}/{operation}"),
             None => format!("/.well-known/est/{operation}"),
@@ -173,9 +207,7 @@ impl Connection {
             }
             return Err(AgentError::Refused { status: response.status().as_u16(), text });
         }
-        let der =
-            body::decode_base64(response.body()).map_err(|error| AgentError::BadAnswer(error.to_string()))?;
-        cms::certificates_in(&der).map_err(|error| AgentError::BadAnswer(error.to_string()))
+        body::decode_base64(response.body()).map_err(|error| AgentError::BadAnswer(error.to_string()))
     }
 }
 

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::request::{DeviceKey, RequestError};
 use super::trust::Identity;
 use crate::pki::certificate::{Certificate, ParseError};
+use crate::pki::csr_attributes::CsrAttributes;
 use crate::pki::pem::{self, PemError};
 
 /// The device's folder.
@@ -56,8 +57,8 @@ impl Home {
         }
     }
 
-    /// The key of the next request: that of one under way, or a new one, on disk before it is used.
-    pub fn next_key(&self) -> Result<DeviceKey, HomeError> {
+    /// The key of the next request: that of one under way, or a new one as the server wishes, on disk before it is used.
+    pub fn next_key(&self, wishes: &CsrAttributes) -> Result<DeviceKey, HomeError> {
         let path = self.next_key_file();
         let kept = match read(&path) {
             Ok(text) => Some(DeviceKey::from_pem(&text)?),
@@ -70,7 +71,7 @@ impl Home {
         if let Some(key) = kept.filter(|key| used != Some(key.to_der())) {
             return Ok(key);
         }
-        let key = DeviceKey::generate()?;
+        let key = DeviceKey::wanted(wishes)?;
         replace(&path, key.to_pem().as_bytes())?;
         Ok(key)
     }

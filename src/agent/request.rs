@@ -1,13 +1,17 @@
 //! A device's key and the requests it signs with it.
 
-use rcgen::{Attribute, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, KeyPair};
+use const_oid::db::{rfc5912, rfc8410};
+use rcgen::{
+    Attribute, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, KeyPair, RsaKeySize,
+};
 use zeroize::Zeroizing;
 
 use super::client::Connection;
 use crate::pki::certificate::Certificate;
+use crate::pki::csr_attributes::{CsrAttributes, KeyWanted};
 use crate::pki::name;
 
-/// A P-256 key pair of a device.
+/// A key pair of a device.
 pub struct DeviceKey(KeyPair);
 
 #[derive(Debug, thiserror::Error)]
@@ -18,11 +22,44 @@ pub enum RequestError {
     NoKey,
     #[error("the current certificate cannot be repeated in a request: {0}")]
     Current(String),
+    #[error("the server wants {0}, which this agent cannot make: ask its operator which others it takes")]
+    KeyWanted(String),
+    #[error(
+        "the server wants requests that are linked to their connection, and this one, older than TLS 1.3, has nothing to \
+         link to: let the server speak TLS 1.3"
+    )]
+    NothingToLinkTo,
 }
 
 impl DeviceKey {
     pub fn generate() -> Result<Self, RequestError> {
         Ok(Self(KeyPair::generate()?))
+    }
+
+    /// The kind of key that the server asks for; P-256 when it leaves the choice.
+    pub fn wanted(wishes: &CsrAttributes) -> Result<Self, RequestError> {
+        let cannot = |what: String| Err(RequestError::KeyWanted(what));
+        let pair = match wishes.key {
+            None | Some(KeyWanted::Ec { curve: None }) => KeyPair::generate(),
+            Some(KeyWanted::Ec { curve: Some(curve) }) => KeyPair::generate_for(match curve {
+                rfc5912::SECP_256_R_1 => &rcgen::PKCS_ECDSA_P256_SHA256,
+                rfc5912::SECP_384_R_1 => &rcgen::PKCS_ECDSA_P384_SHA384,
+                rfc5912::SECP_521_R_1 => &rcgen::PKCS_ECDSA_P521_SHA512,
+                other => return cannot(format!("an EC key on the curve {other}")),
+            }),
+            Some(KeyWanted::Rsa { bits }) => {
+                let size = match bits {
+                    Some(2048) => RsaKeySize::_2048,
+                    None | Some(3072) => RsaKeySize::_3072,
+                    Some(4096) => RsaKeySize::_4096,
+                    Some(other) => return cannot(format!("an RSA key of {other} bits")),
+                };
+                KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size)
+            }
+            Some(KeyWanted::Other(rfc8410::ID_ED_25519)) => KeyPair::generate_for(&rcgen::PKCS_ED25519),
+            Some(KeyWanted::Other(other)) => return cannot(format!("a key of the algorithm {other}")),
+        };
+        Ok(Self(pair?))
     }
 
     /// The first private key (PKCS#8) of a text that may hold certificates too.

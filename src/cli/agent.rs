@@ -40,9 +40,13 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
             return Err(Failure::Usage("give --birth FILE, or --token TOKEN with --device ID".to_owned()));
         }
     };
-    let key = home.next_key()?;
     let client = client(&enrol.server, identity.as_ref())?;
     let label = enrol.server.label.as_deref();
+    let mut connection = client.connect().await?;
+    let wishes = connection.csr_attributes(label).await?;
+    connection.can_obey(&wishes)?;
+    drop(connection);
+    let key = home.next_key(&wishes)?;
     let certificate = enroll_patiently(&client, label, (&key, enrol.serial.as_deref()), token, |waits| {
         let (what, pause) = match waits {
             Waits::Approval { text, retry_after } => (text.to_owned(), retry_after),
@@ -62,8 +66,10 @@ async fn renew(server: &AgentServer) -> Result<Certificate, Failure> {
     let current = home.enrolled()?.ok_or_else(|| {
         Failure::Refused(format!("{} holds no certificate yet: enrol first", server.home.display()))
     })?;
-    let key = home.next_key()?;
     let mut connection = client(server, Some(&current.identity))?.connect().await?;
+    let wishes = connection.csr_attributes(server.label.as_deref()).await?;
+    connection.can_obey(&wishes)?;
+    let key = home.next_key(&wishes)?;
     let request = key.renewal_on(&connection, &current.certificate)?;
     let certificate = connection.reenroll(server.label.as_deref(), &request).await?;
     home.take_into_use(&key, &certificate)?;
