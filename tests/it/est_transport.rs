@@ -58,17 +58,29 @@ async fn paths_that_are_none_are_not_found_and_leave_no_trace() {
     assert_eq!(house.events(), before);
 }
 
-/// The optional operations that this server does not have say so.
+/// E49, B14, B45: fullcmc is not offered, to nobody and with no credential, and that is said before anything is read: no
+/// control of a CMC message can be looked at without leave. A client of EST reads the text, not a CMC message.
 #[tokio::test]
-async fn optional_operations_are_not_found() {
+async fn fullcmc_is_refused_before_anything_is_read() {
     let house = House::open().await;
-    for operation in ["csrattrs", "serverkeygen", "fullcmc"] {
-        for ask in [Ask::get(&format!("/.well-known/est/{operation}")), Ask::est(operation, b"0")] {
-            let reply = house.ask(None, &ask).await;
-            assert_eq!(reply.status, 404, "{operation}");
-            assert!(reply.text().contains(operation), "{}", reply.text());
+    let (_, card) = house.working("BR000001").await;
+    let before = house.events();
+    for label in ["", "ldev/", "idev/"] {
+        for card in [None, Some(&card)] {
+            let path = format!("/.well-known/est/{label}fullcmc");
+            let ask = Ask::new("POST", &path)
+                .header("Content-Type", "application/pkcs7-mime; smime-type=CMC-request");
+            // The body is announced and never sent.
+            let reply = house.ask(card, &ask.clone().header("Content-Length", "100000")).await;
+            assert_eq!(reply.status, 404, "{label}");
+            assert_eq!(reply.header("content-type"), Some("text/plain"));
+            assert_eq!(reply.text(), "this server does not offer fullcmc\n");
+            for ask in [Ask::get(&path), ask.body(b"MAMCAQA=".to_vec())] {
+                assert_eq!(house.ask(card, &ask).await.status, 404, "{label}");
+            }
         }
     }
+    assert_eq!(house.events(), before);
 }
 
 /// E05: plain http on the TLS port gets no answer in http.

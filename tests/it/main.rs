@@ -12,6 +12,7 @@ mod corpora;
 mod crl;
 mod csr_names;
 mod csr_refused;
+mod csrattrs;
 mod est_encoding;
 mod est_transport;
 mod fuzz_smoke;
