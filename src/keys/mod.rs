@@ -1,6 +1,9 @@
 //! Private keys and what can be done with them: sign; and what needs randomness of the library's own. Nothing here knows
 //! what it is for.
 
+mod file;
+pub mod made;
+pub mod shared;
 pub mod software;
 pub mod transport;
 
@@ -37,6 +40,8 @@ pub enum KeyError {
     TooOpen { path: String, mode: u32 },
     #[error("cannot write the key {path}: {reason}")]
     Unwritable { path: String, reason: String },
+    #[error("the library could not make a key")]
+    Make,
     #[error("the key cannot sign: {0}")]
     Sign(String),
     #[error("nothing can be encrypted with the public key: {0}")]

@@ -1,8 +1,5 @@
 //! A private key in this process's memory and in a file of its own.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
@@ -14,13 +11,10 @@ use aws_lc_rs::signature::{
 use der::pem::{self, LineEnding};
 use zeroize::Zeroizing;
 
-use super::{KeyError, KeyKind, Signer, Signing};
+use super::{KeyError, KeyKind, Signer, Signing, file};
 
 /// The PEM label of unencrypted PKCS#8 (RFC 7468 section 10).
 const LABEL: &str = "PRIVATE KEY";
-
-/// A key file of any kind is far smaller; more is not read.
-const LONGEST_FILE: u64 = 16 * 1024;
 
 /// An ECDSA key. Deliberately without Debug, Display and Serialize: the only ways out are [`Self::save`] and
 /// [`Self::to_pkcs8_pem`].
@@ -40,19 +34,7 @@ impl SoftwareKey {
     /// Reads a key that [`Self::save`] wrote, or any unencrypted PKCS#8 PEM of a P-256 or P-384 key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let unreadable = |reason: String| KeyError::Unreadable { path: path.display().to_string(), reason };
-        let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-        // Asked of the open file, so that nobody can swap it in between.
-        let metadata = file.metadata().map_err(|error| unreadable(error.to_string()))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::TooOpen { path: path.display().to_string(), mode });
-        }
-        if !metadata.is_file() || metadata.len() > LONGEST_FILE {
-            return Err(unreadable("it is not a PEM file".to_owned()));
-        }
-        // Reserved whole, so that growing leaves no copy of the key behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(LONGEST_FILE as usize));
-        file.take(LONGEST_FILE).read_to_end(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        let text = file::read(path, "a PEM file")?;
         Self::from_pkcs8_pem(&text).map_err(unreadable)
     }
 
@@ -83,18 +65,7 @@ impl SoftwareKey {
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
         let unwritable = |reason: String| KeyError::Unwritable { path: path.display().to_string(), reason };
         let text = self.to_pkcs8_pem().map_err(|error| unwritable(error.to_string()))?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = file.map_err(|error| {
-            unwritable(match error.kind() {
-                io::ErrorKind::AlreadyExists => "it exists already; a key is never overwritten".to_owned(),
-                _ => error.to_string(),
-            })
-        })?;
-        write_durably(file, path, text.as_bytes()).map_err(|error| {
-            // Half a key helps nobody and would stand in the way of the next attempt.
-            let _ = std::fs::remove_file(path);
-            unwritable(error.to_string())
-        })
+        file::write_new(path, text.as_bytes())
     }
 
     /// Unencrypted PKCS#8 in PEM; wiped from memory when dropped.
@@ -136,19 +107,13 @@ fn algorithm(kind: KeyKind) -> &'static EcdsaSigningAlgorithm {
     }
 }
 
-/// The directory too: without it the name may be gone after a power cut, though the bytes are there.
-fn write_durably(mut file: File, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-    use std::fs::Permissions;
+    use std::fs::{OpenOptions, Permissions};
+    use std::io::Write;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     use std::path::PathBuf;
 
     use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
