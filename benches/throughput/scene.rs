@@ -202,6 +202,7 @@ async fn enrolled(
         key: csr.public_key(),
         credentials: &credentials,
         bindings: &Bindings::default(),
+        server_key: false,
         source: None,
     };
     let issued = authority.enrol(asked).await?.issued().ok_or("nobody waits for an approval here")?;

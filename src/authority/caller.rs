@@ -29,7 +29,7 @@ impl PresentedChain {
         Self(chain)
     }
 
-    fn leaf(&self) -> Option<&[u8]> {
+    pub(super) fn leaf(&self) -> Option<&[u8]> {
         self.0.first().map(Vec::as_slice)
     }
 }

@@ -38,6 +38,8 @@ pub struct EnrolRequest<'a> {
     pub credentials: &'a Credentials,
     /// Of the connection that the request came on; its challengePassword is held against them.
     pub bindings: &'a Bindings,
+    /// The authority has made the key pair.
+    pub server_key: bool,
     /// The address that the request came from, for the record.
     pub source: Option<IpAddr>,
 }
@@ -100,7 +102,7 @@ impl Authority {
             Err(Failed::Refused(refusal)) => {
                 let holder = refusal.proven_holder().map(tracing::field::display);
                 tracing::info!(code = refusal.code(), %profile, holder, "refused");
-                self.record_refusal(request, refusal).await;
+                self.record_refusal(request.profile, request.source, request.credentials, refusal).await;
             }
             // The door that answers it tells the log.
             Err(Failed::Unavailable(_)) => {}
@@ -263,6 +265,7 @@ impl Authority {
             key: request.key.digest(),
             shard: SHARD,
             source: request.source,
+            server_key: request.server_key,
             certificate: Der(signed.der.clone()),
         };
         let actor = Actor::Holder { id: grant.asker().clone() };
@@ -273,14 +276,19 @@ impl Authority {
     }
 
     /// Keeps the refusal of a holder that has proven who it is. Strangers leave no trace: they could fill the disk (B54).
-    async fn record_refusal(&self, request: EnrolRequest<'_>, refusal: &Refusal) {
+    pub(super) async fn record_refusal(
+        &self,
+        profile: &Profile,
+        source: Option<IpAddr>,
+        credentials: &Credentials,
+        refusal: &Refusal,
+    ) {
         if let Refusal::CloneSuspected(suspicion) = refusal {
-            return self.record_suspicion(suspicion, request.source).await;
+            return self.record_suspicion(suspicion, source).await;
         }
         let Some(holder) = refusal.proven_holder() else { return };
-        let (profile, source) = (request.profile, request.source);
         // A device that a registration authority asked for has done nothing itself. Without an answer, it counts as the one.
-        let ra = self.registration_authority(request.credentials).ok().flatten();
+        let ra = self.registration_authority(credentials).ok().flatten();
         let actor = Actor::Holder { id: ra.unwrap_or_else(|| holder.clone()) };
         let recorded = self
             .transact(&actor, |view, now| {

@@ -38,6 +38,11 @@ pub(super) fn remove_older_keys(dir: &Path, profile: &ProfileName, ca: &CaName, 
     }
 }
 
+/// The secrets that are shared with devices, to encrypt the keys that are made for them.
+pub(super) fn shared_secrets(dir: &Path) -> PathBuf {
+    dir.join("keys").join("transport")
+}
+
 pub(super) fn ca_certificate(dir: &Path, ca: &CaName) -> PathBuf {
     dir.join("ca").join(format!("{ca}.pem"))
 }

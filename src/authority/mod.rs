@@ -22,10 +22,12 @@ mod query;
 mod quota;
 mod register;
 mod revoke;
+mod server_key;
 mod succession;
 mod token;
 mod trace;
 mod transact;
+mod transport_key;
 mod upkeep;
 mod view;
 
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Semaphore;
 
 pub use approve::{ApprovalFilter, ApprovalView, ApproveRefused, PendingApproval};
 pub use ca::IssuingCa;
@@ -51,8 +54,10 @@ pub use publish::{PublishRefused, PublishedCrl};
 pub use query::{MAX_PAGE, QueryRefused};
 pub use register::RegisterRefused;
 pub use revoke::{Revocation, RevocationAsked, RevokeRefused};
+pub use server_key::{SentKey, ServerKey, ServerKeyRequest};
 pub use token::{IssuedToken, TokenRefused};
 pub use trace::{Approval, HistoryLine, Link, Trace, TracedDevice};
+pub use transport_key::{TransportKeyRefused, add_transport_key};
 pub use view::{
     CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, EnrolledView, IdentityView, Page,
     TokenView,
@@ -74,6 +79,8 @@ pub struct Authority {
     dir: PathBuf,
     cas: BTreeMap<CaName, IssuingCa>,
     listener: ArcSwapOption<ListenerIdentity>,
+    /// Only so many RSA keys are made at the same time: each takes a processor.
+    making_keys: Arc<Semaphore>,
     /// Goes up with every commit that changes a certificate's status: caches of status answers follow it.
     status_epoch: Arc<AtomicU64>,
     /// What registration authorities have asked for and is not in the record yet.
@@ -125,6 +132,7 @@ impl Authority {
             dir: dir.to_owned(),
             cas,
             listener: ArcSwapOption::empty(),
+            making_keys: Arc::new(Semaphore::new(server_key::AT_ONCE)),
             status_epoch: Arc::default(),
             under_way: quota::UnderWay::default(),
         };

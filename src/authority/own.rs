@@ -33,6 +33,8 @@ pub struct ListenerIdentity {
     /// PKCS#8 in PEM.
     pub key: Zeroizing<String>,
     pub(super) serial: Serial,
+    /// The same key, to sign with: the keys that are made for devices are signed as the server that sends them.
+    pub(super) signer: Arc<dyn Signer>,
 }
 
 impl ListenerIdentity {
@@ -151,6 +153,7 @@ impl Authority {
             key: public.digest(),
             shard: SHARD,
             source: None,
+            server_key: false,
             certificate: Der(signed.der.clone()),
         };
         let expected =
@@ -178,7 +181,8 @@ impl Authority {
             at = self.ca(issuer);
         }
         let key = own.key.to_pkcs8_pem()?;
-        self.listener.store(Some(Arc::new(ListenerIdentity { chain, key, serial: own.row.serial })));
+        let (serial, signer) = (own.row.serial, Arc::new(own.key));
+        self.listener.store(Some(Arc::new(ListenerIdentity { chain, key, serial, signer })));
         Ok(())
     }
 

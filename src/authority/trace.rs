@@ -41,6 +41,9 @@ pub struct Trace {
     pub device: Option<TracedDevice>,
     /// How the holder proved who it is.
     pub proof: Proof,
+    /// The authority made the key pair (serverkeygen).
+    #[serde(default)]
+    pub server_key: bool,
     /// Who or what allowed it.
     pub approved_by: Approval,
     /// The first certificate of this lineage: where renewals began.
@@ -188,6 +191,7 @@ fn story(
         issued: row.issued,
         status_since: row.status_since,
         proof: row.proof.clone(),
+        server_key: entries.iter().any(|entry| matches!(&entry.event.fact, Fact::CertificateIssued(issued) if issued.serial == row.serial && issued.server_key)),
         events: entries.iter().filter(|entry| concerns(&entry.event.fact, &row)).map(line).collect(),
         certificate: CertificateView::of(row, now),
     })
@@ -355,9 +359,10 @@ fn describe(fact: &Fact) -> String {
                 (Some(old), _) => format!(", in place of {old}"),
             };
             let late = issued.after_expiry.map(|end| format!(" (expired at {end})")).unwrap_or_default();
+            let made = if issued.server_key { ", with a key that the authority made" } else { "" };
             let approved = issued.approval.map(|id| format!(", approved ({id})")).unwrap_or_default();
             format!(
-                "certificate {} of profile {} issued{at}{renewing}{late}, {}{approved}",
+                "certificate {} of profile {} issued{at}{renewing}{late}, {}{approved}{made}",
                 issued.serial,
                 issued.profile,
                 by(&issued.proof)

@@ -109,6 +109,9 @@ pub(super) enum Command {
     /// Requests that an operator has to approve
     #[command(subcommand)]
     Approve(ApproveCommand),
+    /// Secrets that devices and the authority share, to encrypt the keys that it makes for them
+    #[command(subcommand)]
+    TransportKey(TransportKeyCommand),
     /// Certificates
     #[command(subcommand)]
     Cert(CertCommand),
@@ -264,6 +267,15 @@ pub(super) enum TokenCommand {
     },
     /// Cancel a token by the digest that the list shows
     Cancel { token: Digest },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TransportKeyCommand {
+    /// Make a secret of 32 octets in DIR/keys/transport and print it in base64; requests name it as DecryptKeyIdentifier
+    Add {
+        /// 1 to 64 letters, digits, dashes and underscores
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -125,6 +125,9 @@ pub(super) fn show_trace(trace: &Trace) -> Result<(), Failure> {
         "approved by",
         format!("{}: {}, {}", trace.approved_by.who, trace.approved_by.how, at(trace.approved_by.at)),
     ));
+    if trace.server_key {
+        lines.push(("key", "made by the authority, which sent it to the holder and kept none".to_owned()));
+    }
     lines.push(("enrolment", format!("{}, {}", trace.enrolment.serial, at(trace.enrolment.at))));
     lines.push(("replaces", link(&trace.replaces)));
     lines.push(("replaced by", link(&trace.replaced_by)));

@@ -18,6 +18,7 @@ mod output;
 mod revoke;
 mod serve;
 mod token;
+mod transport_key;
 
 use std::process::ExitCode;
 
@@ -89,6 +90,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Identity(command) => identity::run(&global, command).await,
         Command::Token(command) => token::run(&global, command).await,
         Command::Approve(command) => approve::run(&global, command).await,
+        Command::TransportKey(command) => transport_key::run(&global, &command),
         Command::Cert(command) => cert::run(&global, command).await,
         Command::Revoke(revoke) => revoke::run(&global, revoke).await,
         Command::Crl(command) => crl::run(&global, command).await,

@@ -230,6 +230,11 @@ fn check_door(file: &File, raw: &RawProfile) {
             server_key.span(),
             format!("the server makes no {} keys: use p256, p384 or rsa-BITS", server_key.get_ref()),
         ),
+        // The sizes that clients know, and that are made in seconds.
+        SubjectKey::Rsa { min_bits } if ![2048, 3072, 4096].contains(min_bits) => file.refuse(
+            server_key.span(),
+            format!("the server makes no RSA keys of {min_bits} bits: use rsa-2048, rsa-3072 or rsa-4096"),
+        ),
         kind if !raw.keys.get_ref().contains(kind) => {
             file.refuse(
                 server_key.span(),

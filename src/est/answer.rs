@@ -11,7 +11,9 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
+use super::serverkeygen::KeyAndCertificate;
 use crate::authority::{Failed, Outcome};
+use crate::config::Profile;
 use crate::fleet::enrol::{Class, Refusal};
 use crate::pki::body::{self, BodyError};
 use crate::pki::cms;
@@ -30,7 +32,7 @@ const LATER_SECONDS: HeaderValue = HeaderValue::from_static("10");
 const LINE: usize = 76;
 
 /// An answer before it is put into the client's form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Answer {
     /// DER of a certs-only message, to be sent in base64.
     Certificates(Vec<u8>),
@@ -42,6 +44,8 @@ pub(super) enum Answer {
     },
     /// DER of `CsrAttrs`, to be sent in base64.
     CsrAttributes(Vec<u8>),
+    /// A multipart body that is wiped when it is sent.
+    KeyAndCertificate(KeyAndCertificate),
     Refused {
         status: StatusCode,
         text: String,
@@ -118,6 +122,19 @@ impl Answer {
         Self::trouble("the store did not answer in time")
     }
 
+    /// Of the label's profile; other labels may have it.
+    pub(super) fn makes_no_keys(profile: &Profile) -> Self {
+        let text = format!(
+            "this server does not offer serverkeygen for {}: make the key on the device and use simpleenroll",
+            profile.name()
+        );
+        Self::refused(StatusCode::NOT_FOUND, text)
+    }
+
+    pub(super) fn bad_request(error: &dyn std::error::Error) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, error.to_string())
+    }
+
     pub(super) fn unauthenticated(text: impl Into<String>) -> Self {
         Self::Refused {
             status: StatusCode::UNAUTHORIZED,
@@ -151,19 +168,28 @@ impl Answer {
         let (status, content_type, header, body) = match self {
             Self::Certificates(der) => in_base64(CERTS_ONLY, &der, wrapped),
             Self::CsrAttributes(der) => in_base64(CSR_ATTRIBUTES, &der, wrapped),
+            Self::KeyAndCertificate(made) => match made.into_body(wrapped) {
+                Ok((content_type, bytes)) => (StatusCode::OK, content_type, None, bytes),
+                Err(answer) => return answer.into_response(wrapped),
+            },
             Self::Later { mut text, retry_after } => {
                 text.push('\n');
-                (StatusCode::ACCEPTED, PLAIN_TEXT, Some((RETRY_AFTER, HeaderValue::from(retry_after))), text)
+                (
+                    StatusCode::ACCEPTED,
+                    PLAIN_TEXT,
+                    Some((RETRY_AFTER, HeaderValue::from(retry_after))),
+                    text.into(),
+                )
             }
             Self::Refused { status, mut text, header } => {
                 if !text.is_empty() {
                     text.push('\n');
                 }
-                (status, PLAIN_TEXT, header, text)
+                (status, PLAIN_TEXT, header, text.into())
             }
         };
         let length = HeaderValue::from(body.len());
-        let mut response = Response::new(Full::new(Bytes::from(body)));
+        let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
@@ -208,13 +234,13 @@ pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"libest"))
 }
 
-type Parts = (StatusCode, HeaderValue, Option<(HeaderName, HeaderValue)>, String);
+type Parts = (StatusCode, HeaderValue, Option<(HeaderName, HeaderValue)>, Bytes);
 
 fn in_base64(content_type: HeaderValue, der: &[u8], wrapped: bool) -> Parts {
     let text = body::encode_base64(der);
     let text = if wrapped { in_lines(&text) } else { text };
     let header = (CONTENT_TRANSFER_ENCODING, HeaderValue::from_static("base64"));
-    (StatusCode::OK, content_type, Some(header), text)
+    (StatusCode::OK, content_type, Some(header), text.into())
 }
 
 fn in_lines(text: &str) -> String {

@@ -6,6 +6,7 @@ mod credentials;
 mod csrattrs;
 mod operations;
 mod path;
+mod serverkeygen;
 
 use std::error::Error;
 
@@ -56,6 +57,11 @@ where
             operations::enroll(authority, profile, renewal, peer, request).await
         }
         Operation::SimpleEnroll | Operation::SimpleReenroll => Err(Answer::method_not_allowed("POST")),
+        Operation::ServerKeyGen if profile.server_key().is_none() => Err(Answer::makes_no_keys(profile)),
+        Operation::ServerKeyGen if request.method() == Method::POST => {
+            serverkeygen::serverkeygen(authority, profile, peer, request).await
+        }
+        Operation::ServerKeyGen => Err(Answer::method_not_allowed("POST")),
         Operation::NotOffered(name) => Err(Answer::not_offered(name)),
     }
 }

@@ -51,6 +51,7 @@ where
         key: csr.public_key(),
         credentials: &credentials,
         bindings: &peer.bindings,
+        server_key: false,
         source: peer.address,
     };
     // A store that does not answer is our trouble, not the client's. Should the commit go through after all, the same

@@ -14,6 +14,7 @@ pub(super) enum Operation {
     SimpleEnroll,
     SimpleReenroll,
     CsrAttrs,
+    ServerKeyGen,
     /// An operation that RFC 7030 makes optional and this server does not have.
     NotOffered(&'static str),
 }
@@ -37,7 +38,7 @@ fn operation(name: &str) -> Option<Operation> {
         "simpleenroll" => Operation::SimpleEnroll,
         "simplereenroll" => Operation::SimpleReenroll,
         "csrattrs" => Operation::CsrAttrs,
-        "serverkeygen" => Operation::NotOffered("serverkeygen"),
+        "serverkeygen" => Operation::ServerKeyGen,
         "fullcmc" => Operation::NotOffered("fullcmc"),
         _ => return None,
     })

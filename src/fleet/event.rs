@@ -257,6 +257,9 @@ pub struct Issuance {
     /// The address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
+    /// The authority made the key pair and sent the private key to the holder (RFC 7030 section 4.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub server_key: bool,
     pub certificate: Der,
 }
 

@@ -106,6 +106,13 @@ pub enum Refusal {
     /// What a registration authority may not do for devices.
     #[error("{why}")]
     Delegation { ra: HolderId, device: Option<HolderId>, why: Box<DelegationRefused> },
+    /// The key that the server would make cannot be encrypted as the request asks.
+    #[error("{reason}")]
+    KeyProtection { holder: HolderId, reason: String },
+    #[error(
+        "no key can be made here for this request to profile {profile}: make it yourself and ask with simpleenroll"
+    )]
+    OwnKeyNeeded { profile: ProfileName },
 }
 
 /// What kind of answer a refusal is.
@@ -131,7 +138,7 @@ impl Refusal {
             | Self::KeyOfOtherPurpose { .. }
             | Self::KeySpent { .. }
             | Self::ApprovalWithOtherKey { .. } => Class::Conflict,
-            Self::KeyKind { .. } | Self::Unbound { .. } => Class::Invalid,
+            Self::KeyKind { .. } | Self::Unbound { .. } | Self::KeyProtection { .. } => Class::Invalid,
             _ => Class::Forbidden,
         }
     }
@@ -172,6 +179,8 @@ impl Refusal {
             Self::KeyKind { .. } => "key-kind",
             Self::Unbound { .. } => "channel-binding",
             Self::Delegation { why, .. } => why.code(),
+            Self::KeyProtection { .. } => "key-protection",
+            Self::OwnKeyNeeded { .. } => "own-key-needed",
         }
     }
 
@@ -201,7 +210,8 @@ impl Refusal {
             | Self::UsageNotGiven { holder, .. }
             | Self::KeyKind { holder, .. }
             | Self::Unbound { holder, .. }
-            | Self::Delegation { ra: holder, .. } => Some(holder),
+            | Self::Delegation { ra: holder, .. }
+            | Self::KeyProtection { holder, .. } => Some(holder),
             Self::CloneSuspected(suspicion) => Some(&suspicion.holder),
             _ => None,
         }

@@ -459,6 +459,7 @@ impl History {
             key: csr.public_key(),
             credentials,
             bindings: &Bindings::default(),
+            server_key: false,
             source: Some(IpAddr::from([10, 0, 0, u8::try_from(self.dice.below(4)).unwrap()])),
         };
         let before = self.authority.tree_head(&self.operator).unwrap().size;

@@ -15,20 +15,20 @@ use vitae::pki::key::PublicKey;
 use crate::support::csr::{Csr, attribute, key};
 use crate::support::der::{NULL, octets, oid, seq, tlv};
 
-const SECRET_ID: &str = "1.2.840.113549.1.9.16.2.37";
-const PUBLIC_ID: &str = "1.2.840.113549.1.9.16.2.54";
-const CAPABILITIES: &str = "1.2.840.113549.1.9.15";
+pub(crate) const SECRET_ID: &str = "1.2.840.113549.1.9.16.2.37";
+pub(crate) const PUBLIC_ID: &str = "1.2.840.113549.1.9.16.2.54";
+pub(crate) const CAPABILITIES: &str = "1.2.840.113549.1.9.15";
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
-const AES128_CBC: &str = "2.16.840.1.101.3.4.1.2";
-const AES256_CBC: &str = "2.16.840.1.101.3.4.1.42";
-const AES128_WRAP: &str = "2.16.840.1.101.3.4.1.5";
-const AES256_WRAP: &str = "2.16.840.1.101.3.4.1.45";
+pub(crate) const AES128_CBC: &str = "2.16.840.1.101.3.4.1.2";
+pub(crate) const AES256_CBC: &str = "2.16.840.1.101.3.4.1.42";
+pub(crate) const AES128_WRAP: &str = "2.16.840.1.101.3.4.1.5";
+pub(crate) const AES256_WRAP: &str = "2.16.840.1.101.3.4.1.45";
 
 /// A folder in which `openssl` works.
-struct Workshop(TempDir);
+pub(crate) struct Workshop(TempDir);
 
 impl Workshop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -36,7 +36,7 @@ impl Workshop {
         self.0.path()
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path().join(name), bytes).unwrap();
     }
 
@@ -45,7 +45,7 @@ impl Workshop {
     }
 
     /// Runs `openssl`, whose arguments have no spaces; gives what it wrote to its error output.
-    fn run(&self, arguments: &str) -> Result<String, String> {
+    pub(crate) fn run(&self, arguments: &str) -> Result<String, String> {
         let run = Command::new("openssl").args(arguments.split(' ')).current_dir(self.path()).output();
         let run = run.expect("openssl is installed");
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
@@ -74,7 +74,7 @@ fn asked(kind: &str, id: &[u8], capabilities: &[Vec<u8>]) -> Asked {
     Asked::from_attributes(requested.attributes()).unwrap().unwrap()
 }
 
-fn able(kind: &str) -> Vec<u8> {
+pub(crate) fn able(kind: &str) -> Vec<u8> {
     seq(&[&oid(kind)])
 }
 
@@ -102,7 +102,7 @@ async fn signed(shop: &Workshop, kind: KeyKind, pkcs8: &[u8]) -> Vec<u8> {
 }
 
 /// Opens `sealed` with these arguments, has the signature verified, and gives the private key inside.
-fn opened(shop: &Workshop, sealed: &[u8], arguments: &str) -> Vec<u8> {
+pub(crate) fn opened(shop: &Workshop, sealed: &[u8], arguments: &str) -> Vec<u8> {
     shop.write("sealed.der", sealed);
     shop.run(&format!("cms -decrypt -inform DER -in sealed.der -binary -out signed.der {arguments}"))
         .unwrap();

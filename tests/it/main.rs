@@ -33,6 +33,7 @@ mod registration_authority;
 mod renewal;
 mod renewal_losses;
 mod renewal_overlap;
+mod serverkeygen;
 mod shipped;
 mod stage;
 mod store_failure;

@@ -93,6 +93,7 @@ impl World {
             key: csr.public_key(),
             credentials: &credentials,
             bindings: &Bindings::default(),
+            server_key: false,
             source: None,
         };
         match self.house.authority.enrol(asked).await {

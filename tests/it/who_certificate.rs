@@ -209,6 +209,7 @@ async fn a_forged_copy_is_not_what_was_issued() {
             key: csr.public_key(),
             credentials: &credentials,
             bindings: &Bindings::default(),
+            server_key: false,
             source: None,
         };
         let refused = house.authority.enrol(request).await.unwrap_err();

@@ -274,6 +274,12 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ),
     ("profiles/ldev.toml", "channel-binding", "approval = \"yes\"\nchannel-binding", "invalid type"),
     (
+        "profiles/ldev.toml",
+        "channel-binding",
+        "server-key = \"rsa-2500\"\nchannel-binding",
+        "makes no RSA keys of 2500 bits",
+    ),
+    (
         "profiles/admin.toml",
         "backdate",
         "approval = true\nbackdate",
