@@ -481,7 +481,7 @@ async fn nothing_keeps_the_key() {
         hex(scalar).to_uppercase().into_bytes(),
         STANDARD.encode(scalar).trim_end_matches('=').as_bytes()[..40].to_vec(),
         // Inside longer base64 the octets may begin at any of three places.
-        STANDARD.encode(&pkcs8)[40..80].as_bytes().to_vec(),
+        STANDARD.encode(&pkcs8).as_bytes()[40..80].to_vec(),
         STANDARD.encode(&scalar[1..31]).into_bytes(),
         STANDARD.encode(&scalar[2..32]).into_bytes(),
         decimal.into_bytes(),
