@@ -1,13 +1,17 @@
 //! /csrattrs: what a request should hold, told before it is made (RFC 7030 section 4.5, RFC 9908).
 
+use std::sync::Arc;
+
 use der::asn1::{Any, ObjectIdentifier};
 use der::{Decode, Encode, Tagged};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vitae::agent::{DeviceKey, EstClient, Home, Trust};
 use vitae::config::HolderKind;
 use vitae::ids::HolderId;
 use vitae::pki::body;
 use vitae::pki::csr_attributes::{CsrAttributes, KeyWanted};
 use vitae::pki::key::PublicKeyKind;
+use vitae::pki::pem;
 
 use crate::support::csr::{CN, Csr, ECDSA_SHA256, EXTENSION_REQUEST, SERIAL_NUMBER, attribute, key};
 use crate::support::der::{oid, seq, set, tlv, utf8};
@@ -301,5 +305,49 @@ fn the_agent_says_what_it_cannot_do() {
     ] {
         let Err(error) = DeviceKey::wanted(&wanting(Some(impossible))) else { panic!("{impossible:?}") };
         assert!(error.to_string().contains("cannot make"), "{error}");
+    }
+}
+
+/// Another server, which gives every request on its one connection the same answer.
+async fn other_server(answer: &'static str) -> EstClient {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let private = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.unwrap();
+        let mut buffer = [0; 4096];
+        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let trust = Trust::from_pem(&pem::encode("CERTIFICATE", certificate.der())).unwrap();
+    EstClient::new(address, "localhost", &trust, None).unwrap()
+}
+
+/// E54, from the other side: 204, 404 and an empty list leave the choice to the agent; trouble does not.
+#[tokio::test]
+async fn the_agent_chooses_where_a_server_has_nothing_to_say() {
+    for (answer, says_nothing) in [
+        ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", true),
+        ("HTTP/1.1 200 OK\r\nContent-Type: application/csrattrs\r\nContent-Length: 4\r\n\r\nMAA=", true),
+        ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nAAAA", false),
+    ] {
+        let mut connection = other_server(answer).await.connect().await.unwrap();
+        let wishes = connection.csr_attributes(Some("ldev")).await;
+        assert_eq!(wishes.as_ref().is_ok_and(CsrAttributes::is_empty), says_nothing, "{answer}: {wishes:?}");
+        assert_eq!(wishes.is_ok(), says_nothing, "{answer}");
     }
 }
