@@ -216,7 +216,7 @@ async fn a_client_that_obeys_the_answer_is_enrolled() {
         enrolled.push(label.as_str());
     }
     // maint is issued at no stage as shipped.
-    assert_eq!(enrolled, ["idev", "ldev", "remed", "svc", "tls", "update"]);
+    assert_eq!(enrolled, ["idev", "ldev", "ra", "remed", "svc", "tls", "update"]);
 }
 
 fn binding_required(policy: &Policy) {
