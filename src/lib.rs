@@ -21,7 +21,7 @@
 //! | 1 | [`store`] | snapshots to read, one `commit` to write | hold a policy |
 //! | 1 | [`keys`] | `Signer`: software keys | know what it signs for |
 //! | 1 | [`config`] | raw serde structs to validated types with private fields | have defaults in two places |
-//! | 0 | [`clock`], [`ids`], [`telemetry`] | time and randomness as parameters; typed ids; all metric names | |
+//! | 0 | [`clock`], [`ids`], [`rate`], [`telemetry`] | time and randomness as parameters; typed ids; token buckets; all metric names | |
 
 pub mod admin;
 pub mod agent;
@@ -35,6 +35,7 @@ pub mod ids;
 pub mod keys;
 pub mod ledger;
 pub mod pki;
+pub mod rate;
 pub mod server;
 pub mod status;
 pub mod store;

@@ -5,6 +5,7 @@
 //! live in the shipped folder `ca-config/` alone: a key that a file leaves out is either an empty list, a plain
 //! "no", or missing.
 
+mod addresses;
 mod clones;
 mod delegation;
 mod duration;
@@ -12,6 +13,7 @@ mod error;
 mod hierarchy;
 mod lifecycle;
 mod lifecycle_check;
+mod limits;
 mod manufacturers;
 mod profile;
 mod profile_check;
@@ -30,17 +32,19 @@ use std::path::Path;
 
 use crate::ids::{Digest, MakerName, ProfileName};
 
+pub use addresses::AddressRange;
 pub use clones::{Clones, LostKey};
 pub use delegation::{BadRange, NotAnIdentity, RegistrationAuthorities, RegistrationAuthority, SerialRange};
 pub use error::{ConfigError, ConfigErrors};
 pub use hierarchy::{Ca, CaKey, Hierarchy};
 pub use lifecycle::{BadCell, Cell, Effect, EffectAction, Lifecycle, Need, Stage, Transition};
+pub use limits::Limits;
 pub use manufacturers::Manufacturer;
 pub use profile::{AltName, HolderKind, Issuer, NameAttribute, Profile, Profiles};
 pub use purpose::{BadEku, ChannelBinding, Eku, KeyRule, KeyUsageBit, NotAKey, Proof, SubjectKey};
 pub use renewal::{NotAShare, Percent, Renewal, RenewalKey};
 pub use roles::{PERMISSIONS, Role, Roles};
-pub use server::{Limits, Server};
+pub use server::Server;
 pub use text::{BadTemplate, MissingValue, PLACEHOLDERS, Template};
 
 use hierarchy::RawHierarchy;

@@ -51,7 +51,7 @@ pub enum RenewalKey {
     New,
 }
 
-/// A share of a certificate's life, 1% to 99%.
+/// A share of a certificate's life or of something else, 1% to 99%.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent(u8);
 
@@ -68,7 +68,7 @@ impl fmt::Display for Percent {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a share of a life: write a whole number from 1% to 99%")]
+#[error("'{0}' is not a share: write a whole number from 1% to 99%")]
 pub struct NotAShare(String);
 
 impl FromStr for Percent {

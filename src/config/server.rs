@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::duration::Length;
+use super::limits::{self, Limits, RawLimits};
 use super::text::{deserialize_from_str, is_dns_name};
 use super::tree::File;
 use crate::ids::{MakerName, ProfileName};
@@ -24,29 +23,6 @@ pub struct Server {
     status_url: String,
     limits: Limits,
     cache_bytes: usize,
-}
-
-/// What a listener takes before it says no.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request's body, on every listener.
-    pub max_body: usize,
-    /// Bytes of an OCSP request.
-    pub max_ocsp_body: usize,
-    /// From the first byte of a request to the end of its header.
-    pub header_timeout: Duration,
-    /// From the end of the header to the end of the body, and again from there to the answer.
-    pub request_timeout: Duration,
-    /// From a connection to the end of its TLS handshake.
-    pub handshake_timeout: Duration,
-    /// Open connections of one listener.
-    pub max_connections: usize,
-    /// How long requests in progress may take to end when the server stops.
-    pub shutdown_grace: Duration,
-    /// How long a request waits for an operator's approval, and the approval for the device that fetches.
-    pub approval_expiry: Duration,
-    /// When a device that waits for approval is told to ask again; whole seconds.
-    pub approval_retry: Duration,
 }
 
 impl Server {
@@ -110,21 +86,6 @@ struct RawListeners {
     status_url: Option<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawLimits {
-    max_body: Spanned<usize>,
-    max_ocsp_body: Spanned<usize>,
-    header_timeout: Spanned<Length>,
-    request_timeout: Spanned<Length>,
-    handshake_timeout: Spanned<Length>,
-    max_connections: Spanned<usize>,
-    shutdown_grace: Spanned<Length>,
-    approval_expiry: Spanned<Length>,
-    approval_retry: Spanned<Length>,
-    cache_bytes: usize,
-}
-
 /// A listener's address; its own type for an error that shows how to write one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Address(SocketAddr);
@@ -141,16 +102,9 @@ impl FromStr for Address {
 
 deserialize_from_str!(Address);
 
-/// A certificate request with a post-quantum key and its chain still fits.
-const LEAST_BODY: usize = 64 * 1024;
-
-/// The longest OCSP request for one certificate, with nonce and signature, still fits.
-const LEAST_OCSP_BODY: usize = 1024;
-
 pub(super) fn check(file: &File, raw: &RawServer) -> Server {
     let (listeners, limits) = (&raw.listeners, &raw.limits);
     check_addresses(file, listeners);
-    check_limits(file, limits);
     let written = listeners.status_url.as_ref().map(|url| url.get_ref().clone());
     let status = listeners.status.get_ref().0;
     Server {
@@ -160,17 +114,7 @@ pub(super) fn check(file: &File, raw: &RawServer) -> Server {
         names: listeners.names.get_ref().iter().map(|name| name.get_ref().clone()).collect(),
         status_url: url_of(written.as_deref(), status),
         written_status_url: written,
-        limits: Limits {
-            max_body: *limits.max_body.get_ref(),
-            max_ocsp_body: *limits.max_ocsp_body.get_ref(),
-            header_timeout: limits.header_timeout.get_ref().0,
-            request_timeout: limits.request_timeout.get_ref().0,
-            handshake_timeout: limits.handshake_timeout.get_ref().0,
-            max_connections: *limits.max_connections.get_ref(),
-            shutdown_grace: limits.shutdown_grace.get_ref().0,
-            approval_expiry: limits.approval_expiry.get_ref().0,
-            approval_retry: limits.approval_retry.get_ref().0,
-        },
+        limits: limits::check(file, limits),
         cache_bytes: limits.cache_bytes,
     }
 }
@@ -219,34 +163,5 @@ fn check_addresses(file: &File, raw: &RawListeners) {
             file.refuse(raw.status.span(), reason);
         }
         None => {}
-    }
-}
-
-fn check_limits(file: &File, raw: &RawLimits) {
-    for length in [&raw.header_timeout, &raw.request_timeout, &raw.handshake_timeout] {
-        if length.get_ref().0.is_zero() {
-            file.refuse(length.span(), "a timeout of zero refuses everyone: write a longer one");
-        }
-    }
-    let (expiry, retry) = (&raw.approval_expiry, &raw.approval_retry);
-    if retry.get_ref().0.is_zero() {
-        file.refuse(
-            retry.span(),
-            "a device that may ask again at once never stops asking: write a longer one",
-        );
-    }
-    // The device that was told to wait that long would find its request gone.
-    if retry.get_ref() >= expiry.get_ref() {
-        let reason = format!(
-            "approval-retry ({}) must be shorter than approval-expiry ({})",
-            retry.get_ref(),
-            expiry.get_ref()
-        );
-        file.refuse(retry.span(), reason);
-    }
-    let least =
-        [(&raw.max_body, LEAST_BODY), (&raw.max_ocsp_body, LEAST_OCSP_BODY), (&raw.max_connections, 1)];
-    for (number, least) in least.into_iter().filter(|(number, least)| number.get_ref() < least) {
-        file.refuse(number.span(), format!("{} is too little: write at least {least}", number.get_ref()));
     }
 }
