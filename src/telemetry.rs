@@ -3,7 +3,65 @@
 //! Prometheus text format; every counter starts at zero with the process.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::clock::Timestamp;
+
+/// The log hears of one kind of shed load once in so many milliseconds, however much there is.
+const SAID_AGAIN: i64 = 60_000;
+
+/// Why a connection or a request was shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shed {
+    /// Closed at once: too many new connections from its address.
+    ConnectionRate,
+    /// Closed at once: every place was taken, also those of who is told so.
+    Closed,
+    /// Answered 503: every place was taken.
+    TurnedAway,
+    /// Closed while it waited for its client: its place was needed.
+    MadeWay,
+    /// The header of the first request took too long.
+    SlowHeader,
+    /// The body of a request took too long.
+    SlowBody,
+    /// The client did not read its answer.
+    SlowReader,
+    /// Answered 503: too many useless tokens from its address.
+    FailureRate,
+    /// Answered 503: too many enrolments in progress.
+    Enrolments,
+    /// Answered 503: too many certificates for one holder.
+    CertificateRate,
+}
+
+impl Shed {
+    const ALL: [(Self, &'static str); 10] = [
+        (Self::ConnectionRate, "connection-rate"),
+        (Self::Closed, "closed"),
+        (Self::TurnedAway, "turned-away"),
+        (Self::MadeWay, "made-way"),
+        (Self::SlowHeader, "slow-header"),
+        (Self::SlowBody, "slow-body"),
+        (Self::SlowReader, "slow-reader"),
+        (Self::FailureRate, "failure-rate"),
+        (Self::Enrolments, "enrolments"),
+        (Self::CertificateRate, "certificate-rate"),
+    ];
+
+    /// The name that the metrics use.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shedding {
+    count: AtomicU64,
+    /// How many the log has heard of, and the millisecond when.
+    said: AtomicU64,
+    said_at: AtomicI64,
+}
 
 /// Counts what the doors answered. One for a server; tests have their own.
 #[derive(Debug, Default)]
@@ -14,6 +72,7 @@ pub struct Metrics {
     crl: AtomicU64,
     admin: AtomicU64,
     tls_failed: [AtomicU64; TlsFailure::ALL.len()],
+    shed: [Shedding; Shed::ALL.len()],
 }
 
 /// Why a TLS handshake came to nothing.
@@ -95,6 +154,21 @@ impl Metrics {
         self.tls_failed[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts it. `Some`: the log should hear of it, and of so many since it last did.
+    pub fn shed(&self, why: Shed, now: Timestamp) -> Option<u64> {
+        let shedding = &self.shed[why as usize];
+        let count = shedding.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let said_at = shedding.said_at.load(Ordering::Relaxed);
+        // Also when the clock was set back.
+        let due = (now.millis() - said_at).abs() >= SAID_AGAIN;
+        let mine = due
+            && shedding
+                .said_at
+                .compare_exchange(said_at, now.millis(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        mine.then(|| count.saturating_sub(shedding.said.swap(count, Ordering::Relaxed)))
+    }
+
     /// All counters in the text format of Prometheus.
     pub fn text(&self) -> String {
         let mut out = String::new();
@@ -118,6 +192,9 @@ impl Metrics {
             let name = format!("vitae_tls_handshakes_failed_total{{reason=\"{}\"}}", reason.name());
             line(&mut out, &name, counter);
         }
+        for ((_, name), shedding) in Shed::ALL.iter().zip(&self.shed) {
+            line(&mut out, &format!("vitae_shed_total{{reason=\"{name}\"}}"), &shedding.count);
+        }
         out
     }
 }
@@ -125,4 +202,32 @@ impl Metrics {
 fn line(out: &mut String, name: &str, counter: &AtomicU64) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{name} {}", counter.load(Ordering::Relaxed));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn reasons_stand_where_their_counters_are() {
+        for (at, (shed, name)) in Shed::ALL.into_iter().enumerate() {
+            assert_eq!((shed as usize, shed.name()), (at, name));
+        }
+    }
+
+    #[test]
+    fn the_log_hears_of_shed_load_once_a_minute() {
+        let (metrics, minute) = (Metrics::default(), Duration::from_secs(60));
+        let now = Timestamp::EPOCH + minute * 1000;
+        assert_eq!(metrics.shed(Shed::Closed, now), Some(1));
+        for _ in 0..100 {
+            assert_eq!(metrics.shed(Shed::Closed, now + minute / 2), None);
+        }
+        assert_eq!(metrics.shed(Shed::TurnedAway, now), Some(1));
+        assert_eq!(metrics.shed(Shed::Closed, now + minute), Some(101));
+        assert_eq!(metrics.shed(Shed::Closed, now - minute), Some(1));
+        assert!(metrics.text().contains("\nvitae_shed_total{reason=\"closed\"} 103\n"), "{}", metrics.text());
+    }
 }

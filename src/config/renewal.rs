@@ -59,6 +59,11 @@ impl Percent {
     pub fn of(self, whole: Duration) -> Duration {
         whole / 100 * u32::from(self.0)
     }
+
+    /// Of a number of things, rounded down.
+    pub fn of_count(self, whole: usize) -> usize {
+        whole * usize::from(self.0) / 100
+    }
 }
 
 impl fmt::Display for Percent {

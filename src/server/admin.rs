@@ -5,12 +5,12 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -20,17 +20,17 @@ use super::accept::{Context, LONGEST_HEAD, Shared, accept, handshake, rest_after
 use super::heads::Watched;
 use super::listeners::Socket;
 use super::patient::Patient;
+use super::visit::Visit;
 use crate::admin::{self, AdminPeer};
 
 pub(super) async fn run_tls(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
     let acceptor = TlsAcceptor::from(tls);
     let router = admin::router(Arc::clone(&context.shared.authority));
-    accept(context, listener, move |shared, watcher, stream| {
+    accept(context, listener, move |shared, visit, stream| {
         let (acceptor, router) = (acceptor.clone(), router.clone());
         async move {
-            let from = stream.peer_addr().ok();
-            if let Some((stream, peer)) = handshake(&shared, &acceptor, stream, from).await {
-                serve(&shared, watcher, router, stream, AdminPeer::Tls(peer.chain)).await;
+            if let Some((stream, peer)) = handshake(&shared, &visit, &acceptor, stream).await {
+                serve(&shared, visit, router, stream, AdminPeer::Tls(peer.chain)).await;
             }
         }
     })
@@ -48,30 +48,38 @@ pub(super) async fn run_socket(context: Context, socket: Socket) {
         };
         match accepted {
             Ok((stream, _)) => {
-                let (shared, watcher) = (context.shared.clone(), context.graceful.watcher());
+                let (shared, visit) = (context.shared.clone(), Visit::new(&context, None, None));
                 let router = router.clone();
-                tokio::spawn(async move { serve(&shared, watcher, router, stream, AdminPeer::Local).await });
+                tokio::spawn(async move { serve(&shared, visit, router, stream, AdminPeer::Local).await });
             }
             Err(error) => rest_after(&error).await,
         }
     }
 }
 
-async fn serve<I>(shared: &Shared, watcher: Watcher, router: Router, stream: I, peer: AdminPeer)
+async fn serve<I>(shared: &Shared, visit: Visit, router: Router, stream: I, peer: AdminPeer)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let metrics = Arc::clone(&shared.metrics);
+    let visit = &visit;
     let (stream, heads) = Watched::new(stream);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        metrics.admin_answered();
+    let service = service_fn(|request: Request<Incoming>| {
+        let mut request = visit.hears(request);
+        shared.metrics.admin_answered();
         request.extensions_mut().insert(peer.clone());
         let (mut router, heads) = (router.clone(), heads.clone());
         async move {
-            let answer = heads.guard(request, |request| async move {
-                router.call(request).await.unwrap_or_else(|never| match never {})
-            });
-            Ok::<_, Infallible>(answer.await)
+            let answer = match visit.turned_away() {
+                Some(no_place) => no_place.map(Body::new),
+                None => {
+                    let answer = heads.guard(request, |request| async move {
+                        router.call(request).await.unwrap_or_else(|never| match never {})
+                    });
+                    answer.await
+                }
+            };
+            visit.waits();
+            Ok::<_, Infallible>(answer)
         }
     });
     let limits = shared.authority.config().server().limits();
@@ -81,7 +89,5 @@ where
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(Patient::new(stream, limits.request_timeout)), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "an admin connection broke off");
-    }
+    shared.ended(visit, visit.serve(connection).await);
 }

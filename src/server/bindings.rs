@@ -3,7 +3,6 @@
 //! value (RFC 7627 section 5.4).
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::accept::{Shared, handshake};
 use super::overheard::{Overheard, Side, Transcript};
+use super::visit::Visit;
 use crate::authority::Peer;
 use crate::fleet::enrol::Bindings;
 use crate::pki::binding::{EXPORTER_LABEL, EXPORTER_LENGTH, UNIQUE_LENGTH, challenge};
@@ -21,9 +21,9 @@ use crate::pki::binding::{EXPORTER_LABEL, EXPORTER_LENGTH, UNIQUE_LENGTH, challe
 /// The handshake, with what the connection can be known by.
 pub(super) async fn accept<S>(
     shared: &Shared,
+    visit: &Visit,
     tls: &ServerConfig,
     stream: S,
-    from: Option<SocketAddr>,
 ) -> Option<(TlsStream<Overheard<S>>, Peer)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -33,7 +33,7 @@ where
     let mut tls = tls.clone();
     tls.key_log = Arc::<MasterSecret>::clone(&secret);
     let (mut stream, mut peer) =
-        handshake(shared, &TlsAcceptor::from(Arc::new(tls)), Overheard::new(stream), from).await?;
+        handshake(shared, visit, &TlsAcceptor::from(Arc::new(tls)), Overheard::new(stream)).await?;
     let (overheard, connection) = stream.get_mut();
     peer.bindings = bindings(connection, &overheard.take(), &secret.take());
     Some((stream, peer))

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -17,25 +18,31 @@ use super::challenge::Challenge;
 use super::heads::Watched;
 use super::linger::Linger;
 use super::patient::Patient;
+use super::visit::Visit;
 use crate::est;
+use crate::telemetry::Shed;
 
 pub(super) async fn run(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
-    accept(context, listener, move |shared, watcher, stream| {
-        serve(shared, watcher, Arc::clone(&tls), stream)
-    })
-    .await;
+    accept(context, listener, move |shared, visit, stream| serve(shared, visit, Arc::clone(&tls), stream))
+        .await;
 }
 
-async fn serve(shared: Shared, watcher: Watcher, tls: Arc<ServerConfig>, stream: TcpStream) {
-    let from = stream.peer_addr().ok();
-    let Some((stream, peer)) = bindings::accept(&shared, &tls, stream, from).await else { return };
+async fn serve(shared: Shared, visit: Visit, tls: Arc<ServerConfig>, stream: TcpStream) {
+    let Some((stream, peer)) = bindings::accept(&shared, &visit, &tls, stream).await else { return };
     let limits = shared.authority.config().server().limits();
     let (stream, heads) = Watched::new(Linger::new(stream));
-    let (peer, heads) = (&peer, &heads);
-    let (authority, metrics) = (&shared.authority, &shared.metrics);
-    let service = service_fn(|request| async move {
-        let response = heads.guard(request, |request| est::handle(authority, peer, request)).await;
-        metrics.est_answered(response.status().as_u16());
+    let (peer, heads, visit, shared) = (&peer, &heads, &visit, &shared);
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let request = visit.hears(request);
+        let response = match visit.turned_away() {
+            Some(no_place) => no_place,
+            None => heads.guard(request, |request| est::handle(&shared.authority, peer, request)).await,
+        };
+        shared.metrics.est_answered(response.status().as_u16());
+        if let Some(why) = response.extensions().get::<Shed>() {
+            shared.shed(*why, visit.from);
+        }
+        visit.waits();
         Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new()
@@ -46,7 +53,5 @@ async fn serve(shared: Shared, watcher: Watcher, tls: Arc<ServerConfig>, stream:
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(LONGEST_HEAD)
         .serve_connection(TokioIo::new(Challenge(Patient::new(stream, limits.request_timeout))), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "an EST connection broke off");
-    }
+    shared.ended(visit, visit.serve(connection).await);
 }

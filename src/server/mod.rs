@@ -10,9 +10,12 @@ mod linger;
 mod listeners;
 mod overheard;
 mod patient;
+mod places;
+mod share;
 mod status;
 mod tls;
 mod tls_failure;
+mod visit;
 
 use std::future::Future;
 use std::path::Path;
@@ -53,7 +56,11 @@ pub async fn serve(
     let graceful = Arc::new(GracefulShutdown::new());
     let mut doors = JoinSet::new();
     let context = accept::Context {
-        shared: accept::Shared { authority: Arc::clone(&authority), metrics: Arc::new(Metrics::default()) },
+        shared: accept::Shared {
+            authority: Arc::clone(&authority),
+            metrics: Arc::new(Metrics::default()),
+            share: share::Share::of_workers(authority.config().server().limits().handshake_share),
+        },
         graceful: Arc::clone(&graceful),
         stopping: told.clone(),
     };
