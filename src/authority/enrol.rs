@@ -111,11 +111,14 @@ impl Authority {
     }
 
     async fn enrol_unrecorded(&self, request: EnrolRequest<'_>) -> Result<Outcome, Failed<Refusal>> {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let now = self.clock.now();
             let committed = match self.decide(request, now)? {
                 Decided::Repeat(issued) => return Ok(Outcome::Issued(issued)),
                 Decided::Issue(grant, expected) => {
+                    if round == 0 {
+                        self.admission.count(grant.holder(), now).map_err(Failed::Refused)?;
+                    }
                     let place = self.within_quota(&grant, now)?;
                     let signed = self.sign_granted(request, &grant, now).await?;
                     self.record(request, *grant, signed, expected, now, place).await.map(Outcome::Issued)

@@ -1,6 +1,7 @@
 //! The service that acts: it decides by `fleet`, encodes by `pki`, signs by `keys` and commits to `store`.
 //! One file a verb; no other module touches a key or writes to the store.
 
+mod admission;
 mod approve;
 mod ca;
 mod caller;
@@ -39,6 +40,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::sync::Semaphore;
 
+pub use admission::InProgress;
 pub use approve::{ApprovalFilter, ApprovalView, ApproveRefused, PendingApproval};
 pub use ca::IssuingCa;
 pub use caller::{Operator, OperatorRefused, Peer, PresentedChain};
@@ -63,6 +65,8 @@ pub use view::{
     TokenView,
 };
 
+use admission::Admission;
+
 use crate::clock::{Clock, Random};
 use crate::config::{Config, Profile};
 use crate::fleet::Event;
@@ -85,6 +89,7 @@ pub struct Authority {
     status_epoch: Arc<AtomicU64>,
     /// What registration authorities have asked for and is not in the record yet.
     under_way: quota::UnderWay,
+    admission: Admission,
 }
 
 impl Authority {
@@ -124,6 +129,7 @@ impl Authority {
         store: Arc<dyn Store<Event>>,
     ) -> Result<Self, OpenError> {
         let cas = ca::load_all(dir, &config, &*store.snapshot()?)?;
+        let admission = Admission::new(config.server().limits());
         let authority = Self {
             config,
             clock,
@@ -135,6 +141,7 @@ impl Authority {
             making_keys: Arc::new(Semaphore::new(server_key::AT_ONCE)),
             status_epoch: Arc::default(),
             under_way: quota::UnderWay::default(),
+            admission,
         };
         authority.load_own()?;
         authority.load_crls()?;

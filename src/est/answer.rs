@@ -18,6 +18,7 @@ use crate::fleet::enrol::{Class, Refusal};
 use crate::pki::body::{self, BodyError};
 use crate::pki::cms;
 use crate::pki::csr::CsrError;
+use crate::telemetry::Shed;
 
 /// The prefix of every path of EST (RFC 7030 section 3.2.2).
 pub const WELL_KNOWN: &str = "/.well-known/est/";
@@ -51,6 +52,8 @@ pub(super) enum Answer {
         text: String,
         header: Option<(HeaderName, HeaderValue)>,
     },
+    /// Another answer, given to shed load.
+    Shed(Shed, Box<Answer>),
 }
 
 impl Answer {
@@ -115,7 +118,8 @@ impl Answer {
     }
 
     pub(super) fn too_slow() -> Self {
-        Self::refused(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly")
+        let answer = Self::refused(StatusCode::REQUEST_TIMEOUT, "the request body came too slowly");
+        Self::Shed(Shed::SlowBody, Box::new(answer))
     }
 
     pub(super) fn too_late() -> Self {
@@ -154,6 +158,23 @@ impl Answer {
         })
     }
 
+    /// It may come again. Not 429 (RFC 6585): in EST, `Retry-After` is what goes with a 503 (RFC 7030 section 4.2.3),
+    /// and no known client knows 429.
+    fn later(refusal: &Refusal) -> Self {
+        let seconds = refusal.retry_after().unwrap_or_default();
+        let answer = Self::Refused {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            text: refusal.to_string(),
+            header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
+        };
+        let why = match refusal {
+            Refusal::TooManyFailures { .. } => Shed::FailureRate,
+            Refusal::TooManyCertificates { .. } => Shed::CertificateRate,
+            _ => Shed::Enrolments,
+        };
+        Self::Shed(why, Box::new(answer))
+    }
+
     /// Trouble of our own: the log hears what, the client only that it may come again.
     pub(super) fn trouble(what: &str) -> Self {
         tracing::error!(what, "an EST request could not be answered");
@@ -166,6 +187,11 @@ impl Answer {
 
     pub(super) fn into_response(self, wrapped: bool) -> Response<Full<Bytes>> {
         let (status, content_type, header, body) = match self {
+            Self::Shed(why, answer) => {
+                let mut response = answer.into_response(wrapped);
+                response.extensions_mut().insert(why);
+                return response;
+            }
             Self::Certificates(der) => in_base64(CERTS_ONLY, &der, wrapped),
             Self::CsrAttributes(der) => in_base64(CSR_ATTRIBUTES, &der, wrapped),
             Self::KeyAndCertificate(made) => match made.into_body(wrapped) {
@@ -213,6 +239,7 @@ impl From<Failed<Refusal>> for Answer {
             Class::Forbidden => Self::refused(StatusCode::FORBIDDEN, text),
             Class::Conflict => Self::refused(StatusCode::CONFLICT, text),
             Class::Invalid => Self::refused(StatusCode::BAD_REQUEST, text),
+            Class::Later => Self::later(&refusal),
         }
     }
 }

@@ -38,12 +38,14 @@ where
     if !body::is_pkcs10(&request) {
         return Err(Answer::wrong_type());
     }
+    let credentials = authority.credentials(peer.chain.as_ref(), basic.as_ref().map(Basic::pair));
+    authority.admit(profile, renewal, &credentials, peer.address).await?;
     let limits = authority.config().server().limits();
     let bytes = timeout(limits.request_timeout, body::read(request, limits.max_body))
         .await
         .map_err(|_| Answer::too_slow())??;
+    let _in_progress = authority.begin()?;
     let csr = VerifiedCsr::from_der(&decode_base64(&bytes)?)?;
-    let credentials = authority.credentials(peer.chain.as_ref(), basic.as_ref().map(Basic::pair));
     let asked = EnrolRequest {
         profile,
         renewal,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::enrol::{DelegationRefused, Unbound};
 use super::names::RecordIncomplete;
@@ -113,6 +114,20 @@ pub enum Refusal {
         "no key can be made here for this request to profile {profile}: make it yourself and ask with simpleenroll"
     )]
     OwnKeyNeeded { profile: ProfileName },
+    #[error("too many tokens from this address were good for nothing: try again in {} s", seconds(*wait))]
+    TooManyFailures { wait: Duration },
+    #[error("too many enrolments are in progress: try again in {} s, with the same key", seconds(SOON))]
+    TooManyEnrolments,
+    #[error("{holder} was given too many certificates in a short time: try again in {} s, with the same key", seconds(*wait))]
+    TooManyCertificates { holder: HolderId, wait: Duration },
+}
+
+/// When there may be room again.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Whole seconds, none of them too few.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// What kind of answer a refusal is.
@@ -126,6 +141,8 @@ pub enum Class {
     Conflict,
     /// The request itself is wrong.
     Invalid,
+    /// There is nothing wrong with it but that it comes now.
+    Later,
 }
 
 impl Refusal {
@@ -139,6 +156,9 @@ impl Refusal {
             | Self::KeySpent { .. }
             | Self::ApprovalWithOtherKey { .. } => Class::Conflict,
             Self::KeyKind { .. } | Self::Unbound { .. } | Self::KeyProtection { .. } => Class::Invalid,
+            Self::TooManyFailures { .. } | Self::TooManyEnrolments | Self::TooManyCertificates { .. } => {
+                Class::Later
+            }
             _ => Class::Forbidden,
         }
     }
@@ -181,6 +201,9 @@ impl Refusal {
             Self::Delegation { why, .. } => why.code(),
             Self::KeyProtection { .. } => "key-protection",
             Self::OwnKeyNeeded { .. } => "own-key-needed",
+            Self::TooManyFailures { .. } => "too-many-failures",
+            Self::TooManyEnrolments => "too-many-enrolments",
+            Self::TooManyCertificates { .. } => "too-many-certificates",
         }
     }
 
@@ -211,7 +234,8 @@ impl Refusal {
             | Self::KeyKind { holder, .. }
             | Self::Unbound { holder, .. }
             | Self::Delegation { ra: holder, .. }
-            | Self::KeyProtection { holder, .. } => Some(holder),
+            | Self::KeyProtection { holder, .. }
+            | Self::TooManyCertificates { holder, .. } => Some(holder),
             Self::CloneSuspected(suspicion) => Some(&suspicion.holder),
             _ => None,
         }
@@ -221,6 +245,15 @@ impl Refusal {
     pub fn device(&self) -> Option<&HolderId> {
         match self {
             Self::Delegation { device, .. } => device.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Seconds after which the same request may be granted, when time alone helps.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyFailures { wait } | Self::TooManyCertificates { wait, .. } => Some(seconds(*wait)),
+            Self::TooManyEnrolments => Some(seconds(SOON)),
             _ => None,
         }
     }

@@ -55,7 +55,7 @@ struct Seats {
 /// What a place knows of its connection.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// 0: we work for it. Otherwise it waits for its client since this millisecond, counted from 1 at `begun`, twice;
+    /// 0: we work for it. Otherwise it waits for its client since this microsecond, counted from 1 at `begun`, twice;
     /// plus 1 when it has nothing to finish.
     waiting: AtomicU64,
     begun: Instant,
@@ -100,12 +100,12 @@ impl Places {
         if seats.looked_in_vain.is_some_and(|at| now.duration_since(at) < IN_VAIN) {
             return 0;
         }
-        let now_millis = millis(self.begun, now);
-        let first_words = u64::try_from(FIRST_WORDS.as_millis()).unwrap_or(u64::MAX);
+        let now_micros = micros(self.begun, now);
+        let first_words = u64::try_from(FIRST_WORDS.as_micros()).unwrap_or(u64::MAX);
         let waits = |seat: &Seat| {
             let waiting = seat.waiting.load(Ordering::Relaxed);
             let (since, is_idle) = (waiting / 2, waiting % 2 == 1);
-            let may_go = waiting != 0 && (is_idle || now_millis >= since + first_words);
+            let may_go = waiting != 0 && (is_idle || now_micros >= since + first_words);
             may_go.then_some(since)
         };
         let mut waiting: Vec<(u64, u64)> =
@@ -127,8 +127,8 @@ impl Places {
     }
 }
 
-fn millis(begun: Instant, now: Instant) -> u64 {
-    u64::try_from(now.duration_since(begun).as_millis()).unwrap_or(u64::MAX / 4) + 1
+fn micros(begun: Instant, now: Instant) -> u64 {
+    u64::try_from(now.duration_since(begun).as_micros()).unwrap_or(u64::MAX / 4) + 1
 }
 
 impl Seat {
@@ -139,7 +139,7 @@ impl Seat {
 
     /// From now on it waits for its client. One that is idle makes way at once when its place is needed.
     pub(super) fn waits(&self, is_idle: bool, now: Instant) {
-        self.waiting.store(millis(self.begun, now) * 2 + u64::from(is_idle), Ordering::Relaxed);
+        self.waiting.store(micros(self.begun, now) * 2 + u64::from(is_idle), Ordering::Relaxed);
     }
 
     pub(super) fn is_busy(&self) -> bool {

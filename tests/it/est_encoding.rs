@@ -120,8 +120,10 @@ async fn bodies_that_are_no_request_are_refused_and_change_nothing() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_while_it_streams() {
     let house = House::open().await;
+    let id = house.register("BR000001", "deployment").await;
+    let token = house.token(&id, "ldev").await;
     let before = house.events();
-    let head = Ask::est("simpleenroll", b"").basic("", "vt_x");
+    let head = Ask::est("simpleenroll", b"").basic("", &token);
 
     // Announced: refused before a single octet of it is sent.
     let mut wire = house.est(None).await;

@@ -22,6 +22,8 @@ mod key_envelope;
 mod keys;
 mod known_bugs_requests;
 mod known_bugs_tls;
+mod limits;
+mod limits_places;
 mod lineages;
 mod moves;
 mod ocsp_answers;

@@ -272,6 +272,11 @@ pub fn ended_by_use(
     Ok((!ends.is_empty()).then_some((row.holder, ends)))
 }
 
+/// Whether a token could prove anything at all: cheap, and to be asked before anything that is not.
+pub fn check_token(view: &dyn View, presented: &PresentedToken, now: Timestamp) -> Result<(), EnrolError> {
+    prove::token(view, presented, now).map(|_| ())
+}
+
 fn load(view: &dyn View, id: &HolderId) -> Result<Holder, EnrolError> {
     if let Some(device) = rows::device(view, id)? {
         return Ok(Holder::Device(device));

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::config::{Config, Profile, Proof as AcceptedProof};
 use crate::fleet::event::Proof;
 use crate::fleet::refusal::{CertificateState, Refusal, TokenState};
-use crate::fleet::rows::{self, CertificateRow, Status};
+use crate::fleet::rows::{self, CertificateRow, Status, TokenRow};
 use crate::ids::{Digest, HolderId, Serial};
 use crate::store::{StoreError, View};
 
@@ -203,12 +203,12 @@ fn prove_by_birth(
     }
 }
 
-fn prove_by_token(
+/// Whether the token exists, is the user's, and can still be spent.
+pub(super) fn token(
     view: &dyn View,
-    ask: &Ask<'_>,
     presented: &PresentedToken,
     now: Timestamp,
-) -> Result<Proven, EnrolError> {
+) -> Result<TokenRow, EnrolError> {
     let row = rows::token(view, &presented.token)?.ok_or(Refusal::UnknownToken)?;
     // An empty user name is allowed (RFC 7030 section 3.2.3): the token alone names the device.
     if !presented.user.is_empty() && presented.user != row.holder.as_str() {
@@ -222,9 +222,19 @@ fn prove_by_token(
         }
         (None, None) => None,
     };
-    if let Some(state) = state {
-        return Err(Refusal::TokenNotGood { holder: row.holder, state }.into());
+    match state {
+        Some(state) => Err(Refusal::TokenNotGood { holder: row.holder, state }.into()),
+        None => Ok(row),
     }
+}
+
+fn prove_by_token(
+    view: &dyn View,
+    ask: &Ask<'_>,
+    presented: &PresentedToken,
+    now: Timestamp,
+) -> Result<Proven, EnrolError> {
+    let row = token(view, presented, now)?;
     if row.profile != *ask.profile.name() {
         let asked = ask.profile.name().clone();
         return Err(Refusal::TokenForOtherProfile { holder: row.holder, token: row.profile, asked }.into());

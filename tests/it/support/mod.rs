@@ -180,6 +180,11 @@ impl House {
     pub(crate) async fn status_door(&self, ask: &Ask) -> Reply {
         wire::connect(self.addresses.status).await.unwrap().ask(ask).await.unwrap()
     }
+
+    /// All counters, as Prometheus reads them.
+    pub(crate) async fn metrics(&self) -> String {
+        self.status_door(&Ask::get("/metrics")).await.text()
+    }
 }
 
 /// The copy of `ca-config` that a house runs on.
