@@ -95,8 +95,8 @@ impl EstClient {
 
 /// A kept-alive connection.
 pub struct Connection {
-    http: Client,
-    host: String,
+    pub(super) http: Client,
+    pub(super) host: String,
     binding: Option<String>,
 }
 

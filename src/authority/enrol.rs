@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, Renewal, SubjectKey};
 use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal, Waiting};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
+use crate::fleet::window::Window;
 use crate::fleet::{Actor, Der, Fact, Issuance, Proof};
 use crate::ids::{EventNumber, HolderId, Serial};
 use crate::pki::certificate::Certificate;
@@ -265,6 +266,10 @@ impl Authority {
             after_expiry: grant.after_expiry(),
             not_before: signed.not_before,
             not_after: signed.not_after,
+            renew: request
+                .profile
+                .renewal()
+                .map(|renewal| Window::of(renewal, &signed.serial, signed.not_before, signed.not_after)),
             key: request.key.digest(),
             shard: SHARD,
             source: request.source,

@@ -150,6 +150,7 @@ impl Authority {
             after_expiry: None,
             not_before: signed.not_before,
             not_after: signed.not_after,
+            renew: None,
             key: public.digest(),
             shard: SHARD,
             source: None,

@@ -6,6 +6,7 @@ use super::PublishedCrl;
 use crate::clock::Timestamp;
 use crate::fleet::Identity;
 use crate::fleet::rows::{CertificateRow, Status};
+use crate::fleet::window::Window;
 use crate::ids::{CaName, Digest, EventNumber, HolderId, ProfileName, Reason, Serial, StageName};
 
 /// One page of a list, newest first.
@@ -56,6 +57,9 @@ pub struct CertificateView {
     pub stage_at_issue: Option<StageName>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
+    /// When it is to be renewed; none when it is not, or was issued before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew: Option<Window>,
     pub key: Digest,
     pub fingerprint: Digest,
     pub issued_event: EventNumber,
@@ -87,6 +91,7 @@ impl CertificateView {
             stage_at_issue: row.stage,
             not_before: row.not_before,
             not_after: row.not_after,
+            renew: row.renew,
             key: row.key,
             fingerprint: row.fingerprint,
             issued_event: row.issued.event,

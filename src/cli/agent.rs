@@ -9,8 +9,10 @@ use hyper::Uri;
 use super::arguments::{AgentCommand, AgentEnrol, AgentServer, LogLevel};
 use super::serve::{log_to_stderr, stop_signal};
 use super::{Failure, arguments, output};
-use crate::agent::{EstClient, Home, Identity, Trust, Waits, enroll_patiently, read_identity};
-use crate::clock::{Clock, Random, SystemClock, SystemRandom, Timestamp};
+use crate::agent::{
+    Enrolled, EstClient, Home, Identity, Schedule, Trust, Waits, enroll_patiently, read_identity,
+};
+use crate::clock::{Clock, SystemClock, SystemRandom};
 use crate::pki::certificate::Certificate;
 
 /// A failed renewal is tried again after this, then ever more slowly.
@@ -20,7 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 pub(super) async fn run(global: &arguments::Global, command: AgentCommand) -> Result<(), Failure> {
     match command {
         AgentCommand::Enrol(enrol) => enrol_once(&enrol).await,
-        AgentCommand::Renew(server) => renew(&server).await.map(|_| ()),
+        AgentCommand::Renew { server, if_due: false } => renew(&server).await,
+        AgentCommand::Renew { server, if_due: true } => renew_if_due(&server).await,
         AgentCommand::Run(server) => {
             log_to_stderr(global, LogLevel::Info);
             keep_renewed(&server).await
@@ -61,11 +64,9 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
     said(&home, &Certificate::from_der(&certificate)?)
 }
 
-async fn renew(server: &AgentServer) -> Result<Certificate, Failure> {
+async fn renew(server: &AgentServer) -> Result<(), Failure> {
     let home = Home::at(&server.home)?;
-    let current = home.enrolled()?.ok_or_else(|| {
-        Failure::Refused(format!("{} holds no certificate yet: enrol first", server.home.display()))
-    })?;
+    let current = enrolled(server)?;
     let mut connection = client(server, Some(&current.identity))?.connect().await?;
     let wishes = connection.csr_attributes(server.label.as_deref()).await?;
     connection.can_obey(&wishes)?;
@@ -74,9 +75,7 @@ async fn renew(server: &AgentServer) -> Result<Certificate, Failure> {
     let certificate = connection.reenroll(server.label.as_deref(), &request).await?;
     home.take_into_use(&key, &certificate)?;
     show_once(server, &home).await;
-    let certificate = Certificate::from_der(&certificate)?;
-    said(&home, &certificate)?;
-    Ok(certificate)
+    said(&home, &Certificate::from_der(&certificate)?)
 }
 
 /// Uses the new certificate: the server then knows that it arrived and ends the old one, which nobody needs any more. If
@@ -93,48 +92,77 @@ async fn show_once(server: &AgentServer, home: &Home) {
     }
 }
 
-/// Renews when two thirds of the certificate's life are over, a little earlier or later so that a fleet that was
-/// enrolled together does not come back together.
+/// For a timer that starts this now and then: renews only when the moment has come.
+async fn renew_if_due(server: &AgentServer) -> Result<(), Failure> {
+    let current = enrolled(server)?;
+    let schedule = Schedule::by_the_clock(&current.certificate, SystemClock.now(), &SystemRandom);
+    let schedule = heard(server, &current, schedule).await;
+    if schedule.due() <= SystemClock.now() {
+        return renew(server).await;
+    }
+    output::line(format!("not due yet: good until {}", current.certificate.not_after()))
+}
+
+/// Renews when the server wants it, and when it does not say, at about two thirds of the certificate's life.
 async fn keep_renewed(server: &AgentServer) -> Result<(), Failure> {
-    let home = Home::at(&server.home)?;
-    let mut certificate = home
-        .enrolled()?
-        .ok_or_else(|| {
-            Failure::Refused(format!("{} holds no certificate yet: enrol first", server.home.display()))
-        })?
-        .certificate;
+    let mut current = enrolled(server)?;
     let stop = stop_signal()?;
     tokio::pin!(stop);
     let mut pause = FIRST_PAUSE;
-    let mut due = renewal_time(&certificate);
+    let by_the_clock =
+        |certificate: &Certificate| Schedule::by_the_clock(certificate, SystemClock.now(), &SystemRandom);
+    let mut schedule = heard(server, &current, by_the_clock(&current.certificate)).await;
     loop {
-        let wait = due.since(SystemClock.now());
-        tracing::info!(%due, not_after = %certificate.not_after(), "waiting for the next renewal");
+        let (due, not_after) = (schedule.due(), current.certificate.not_after());
+        tracing::info!(%due, %not_after, "waiting for the next renewal");
         tokio::select! {
             () = &mut stop => return Ok(()),
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(schedule.next().since(SystemClock.now())) => {}
+        }
+        if SystemClock.now() < schedule.due() {
+            schedule = heard(server, &current, schedule).await;
+            continue;
         }
         match renew(server).await {
-            Ok(renewed) => {
-                certificate = renewed;
-                due = renewal_time(&certificate);
+            Ok(()) => {
+                current = enrolled(server)?;
+                schedule = heard(server, &current, by_the_clock(&current.certificate)).await;
                 pause = FIRST_PAUSE;
             }
             Err(Failure::Refused(reason) | Failure::Usage(reason)) => {
                 tracing::warn!(reason, "the renewal failed");
-                due = SystemClock.now() + pause;
+                schedule = schedule.not_before(SystemClock.now() + pause);
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
 }
 
-fn renewal_time(certificate: &Certificate) -> Timestamp {
-    let life = certificate.not_after().since(certificate.not_before());
-    let mut random = [0; 1];
-    SystemRandom.fill(&mut random);
-    // Between 60 and 70 of a hundred.
-    certificate.not_before() + life / 100 * (60 + u32::from(random[0]) % 11)
+/// The schedule by what the server says now; as it was, when nothing is heard.
+async fn heard(server: &AgentServer, current: &Enrolled, schedule: Schedule) -> Schedule {
+    let now = SystemClock.now();
+    // What has expired is not asked about (the draft's MUST NOT).
+    if now > current.certificate.not_after() {
+        return schedule.unheard(now);
+    }
+    let ask = async {
+        let mut connection = client(server, Some(&current.identity))?.connect().await?;
+        Ok::<_, Failure>(connection.renewal_info(server.label.as_deref(), &current.certificate).await?)
+    };
+    match ask.await {
+        Ok(Some(advice)) => schedule.advised(&advice, now, &SystemRandom),
+        Ok(None) => schedule.unheard(now),
+        Err(Failure::Refused(reason) | Failure::Usage(reason)) => {
+            tracing::info!(reason, "the server could not be asked when to renew");
+            schedule.unheard(now)
+        }
+    }
+}
+
+fn enrolled(server: &AgentServer) -> Result<Enrolled, Failure> {
+    Home::at(&server.home)?.enrolled()?.ok_or_else(|| {
+        Failure::Refused(format!("{} holds no certificate yet: enrol first", server.home.display()))
+    })
 }
 
 fn client(server: &AgentServer, identity: Option<&Identity>) -> Result<EstClient, Failure> {

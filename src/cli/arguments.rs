@@ -388,7 +388,13 @@ pub(super) enum AgentCommand {
     /// Make a key and get the first certificate; waits where an operator has to approve it
     Enrol(AgentEnrol),
     /// Get the next certificate, with a new key
-    Renew(AgentServer),
+    Renew {
+        #[command(flatten)]
+        server: AgentServer,
+        /// Only when it is time, by the server's advice or at two thirds of the certificate's life: for a timer
+        #[arg(long)]
+        if_due: bool,
+    },
     /// Renew in time, until told to stop
     Run(AgentServer),
 }

@@ -69,6 +69,7 @@ fn show(view: &CertificateView) -> Result<(), Failure> {
         ("enrolled by", or_dash(view.enrolled_by.as_ref())),
         ("not before", view.not_before.to_string()),
         ("not after", view.not_after.to_string()),
+        ("renew", renewal(view)),
         ("replaces", or_dash(view.replaces)),
         ("replaced by", or_dash(view.replaced_by)),
         ("overlap ends", or_dash(view.overlap_ends)),
@@ -78,6 +79,11 @@ fn show(view: &CertificateView) -> Result<(), Failure> {
         output::line(format!("{name:16}{value}"))?;
     }
     Ok(())
+}
+
+/// The moment that the authority has chosen for it.
+fn renewal(view: &CertificateView) -> String {
+    or_dash(view.renew.map(|window| format!("{} to {}", window.from, window.until)))
 }
 
 pub(super) fn show_trace(trace: &Trace) -> Result<(), Failure> {
@@ -94,6 +100,7 @@ pub(super) fn show_trace(trace: &Trace) -> Result<(), Failure> {
         ("status", format!("{}{reason}, since {}", view.status, at(trace.status_since))),
         ("issued", at(trace.issued)),
         ("good until", view.not_after.to_string()),
+        ("renew", renewal(view)),
     ];
     match &trace.device {
         None => lines.push(("holder", view.device.to_string())),

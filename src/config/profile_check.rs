@@ -17,8 +17,8 @@ use super::tree::{File, Tree};
 use crate::ids::{CaName, Digest, ProfileName};
 
 /// The last part of every EST path (RFC 7030 section 3.2.2): as a label, it could not be told apart.
-const EST_OPERATIONS: [&str; 6] =
-    ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc"];
+const EST_OPERATIONS: [&str; 7] =
+    ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc", "renewal-info"];
 
 /// The profiles that Vitae itself needs: for OCSP answers, its listeners and its operators.
 const OWN: [&str; 3] = ["ocsp", "server", "admin"];

@@ -27,6 +27,7 @@ const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-t
 /// One space, as libest compares it letter by letter.
 const CERTS_ONLY: HeaderValue = HeaderValue::from_static("application/pkcs7-mime; smime-type=certs-only");
 const CSR_ATTRIBUTES: HeaderValue = HeaderValue::from_static("application/csrattrs");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"vitae\"");
 const LATER_SECONDS: HeaderValue = HeaderValue::from_static("10");
@@ -47,6 +48,11 @@ pub(super) enum Answer {
     CsrAttributes(Vec<u8>),
     /// A multipart body that is wiped when it is sent.
     KeyAndCertificate(KeyAndCertificate),
+    /// JSON, and the seconds after which it may have changed.
+    RenewalInfo {
+        body: String,
+        ask_again: u64,
+    },
     Refused {
         status: StatusCode,
         text: String,
@@ -91,6 +97,14 @@ impl Answer {
         // The label is the client's own text: cut, and without anything that is not plain.
         let shown: String = label.chars().filter(char::is_ascii_graphic).take(64).collect();
         Self::refused(StatusCode::NOT_FOUND, format!("no such label: {shown}"))
+    }
+
+    pub(super) fn no_renewal() -> Self {
+        Self::refused(StatusCode::NOT_FOUND, "there is no such certificate, or it is not one that is renewed")
+    }
+
+    pub(super) fn invalid(error: &dyn std::error::Error) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, error.to_string())
     }
 
     pub(super) fn not_offered(operation: &str) -> Self {
@@ -198,6 +212,9 @@ impl Answer {
                 Ok((content_type, bytes)) => (StatusCode::OK, content_type, None, bytes),
                 Err(answer) => return answer.into_response(wrapped),
             },
+            Self::RenewalInfo { body, ask_again } => {
+                (StatusCode::OK, JSON, Some((RETRY_AFTER, HeaderValue::from(ask_again))), body.into())
+            }
             Self::Later { mut text, retry_after } => {
                 text.push('\n');
                 (

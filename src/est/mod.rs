@@ -6,6 +6,7 @@ mod credentials;
 mod csrattrs;
 mod operations;
 mod path;
+mod renewal_info;
 mod serverkeygen;
 
 use std::error::Error;
@@ -37,6 +38,9 @@ where
     B: Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    if let Some((label, certificate)) = renewal_info::parse(request.uri().path()) {
+        return renewal_info::answer(authority, label, certificate, request.method());
+    }
     let Route { label, operation } = path::parse(request.uri().path()).ok_or_else(Answer::no_such_path)?;
     let profile =
         authority.profile_of_label(label).ok_or_else(|| Answer::no_such_label(label.unwrap_or_default()))?;

@@ -41,14 +41,16 @@ where
     if !body::is_pkcs10(&request) {
         return Err(Answer::wrong_type());
     }
+    let credentials = authority.credentials(peer.chain.as_ref(), basic.as_ref().map(Basic::pair));
+    authority.admit(profile, false, &credentials, peer.address).await?;
     let limits = authority.config().server().limits();
     let bytes = timeout(limits.request_timeout, body::read(request, limits.max_body))
         .await
         .map_err(|_| Answer::too_slow())??;
+    let _in_progress = authority.begin()?;
     // Its key and its signature are not looked at: the RFC lets a client sign with whatever it has (E50).
     let requested = Requested::from_csr_der(&decode_base64(&bytes)?)?;
     let protection = Asked::from_attributes(requested.attributes())?;
-    let credentials = authority.credentials(peer.chain.as_ref(), basic.as_ref().map(Basic::pair));
     let asked = ServerKeyRequest {
         profile,
         requested: &requested,

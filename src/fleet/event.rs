@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::window::Window;
 use crate::clock::Timestamp;
 use crate::ids::{
     ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial,
@@ -250,6 +251,9 @@ pub struct Issuance {
     pub after_expiry: Option<Timestamp>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
+    /// When it is to be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew: Option<Window>,
     /// SHA-256 of the subject public key info.
     pub key: Digest,
     /// The CRL shard named in the certificate.

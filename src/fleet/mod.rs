@@ -14,6 +14,7 @@ pub mod register;
 pub mod revoke;
 pub mod rows;
 pub mod token;
+pub mod window;
 
 pub use approval::{ApprovalRow, Verdict};
 pub use event::{Actor, Cause, Der, Event, Fact, Issuance, Proof, Succession};

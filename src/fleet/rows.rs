@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::ApprovalRow;
 use super::event::Proof;
+use super::window::Window;
 use crate::clock::Timestamp;
 use crate::ids::{
     ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, Serial, StageName,
@@ -220,6 +221,9 @@ pub struct CertificateRow {
     pub source: Option<IpAddr>,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
+    /// When it is to be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew: Option<Window>,
     pub key: Digest,
     /// SHA-256 of the certificate's DER.
     pub fingerprint: Digest,

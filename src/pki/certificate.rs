@@ -6,7 +6,7 @@ use der::asn1::{AnyRef, ContextSpecific, IntRef};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use spki::AlgorithmIdentifierRef;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{BasicConstraints, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, SubjectKeyIdentifier};
 use x509_cert::time::Time;
 
 use super::key::{KeyRefused, PublicKey, VerifyError, oid_name};
@@ -235,6 +235,13 @@ impl Certificate {
         let key_id: SubjectKeyIdentifier =
             value(&self.extensions, rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER).ok()??;
         Some(key_id.0.into_bytes().into_vec())
+    }
+
+    /// The key identifier of the key that signed it (RFC 5280 section 4.2.1.1).
+    pub fn authority_key_id(&self) -> Option<Vec<u8>> {
+        let key_id: AuthorityKeyIdentifier =
+            value(&self.extensions, rfc5280::ID_CE_AUTHORITY_KEY_IDENTIFIER).ok()??;
+        Some(key_id.key_identifier?.into_bytes().into_vec())
     }
 
     /// The one serialNumber attribute of the subject; `None` when there are several or it is no text.

@@ -23,6 +23,7 @@ pub mod ocsp;
 pub mod path;
 pub mod pem;
 mod read;
+pub mod renewal_info;
 mod requested;
 mod signed;
 mod tlv;

@@ -35,6 +35,7 @@ mod registration_authority;
 mod renewal;
 mod renewal_losses;
 mod renewal_overlap;
+mod renewal_window;
 mod serverkeygen;
 mod shipped;
 mod stage;

@@ -159,13 +159,13 @@ impl House {
 
     /// The server, whether it comes up or not.
     fn start_with(&self, arguments: &[&str]) -> Server {
+        self.background(&[&["serve"], arguments].concat())
+    }
+
+    /// A command that goes on until it is told to stop.
+    pub(crate) fn background(&self, arguments: &[&str]) -> Server {
         let (log, path) = self.scratch();
-        let child = self
-            .command(&[&["serve"], arguments].concat())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = self.command(arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Server { child: Reaped(child), log: path }
     }
 
@@ -266,7 +266,7 @@ impl Running {
     }
 }
 
-/// A running `vitae serve`.
+/// A running `vitae serve`, or another command that does not end by itself.
 pub(crate) struct Server {
     child: Reaped,
     log: PathBuf,

@@ -359,7 +359,9 @@ fn two_transitions_for_one_move_are_told_apart_or_refused() {
 
 #[test]
 fn an_est_operation_is_no_label() {
-    for operation in ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc"] {
+    for operation in
+        ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc", "renewal-info"]
+    {
         let tree = Spoilt::new();
         let text = fs::read_to_string(shipped().join("profiles/svc.toml")).unwrap();
         let file = format!("profiles/{operation}.toml");
