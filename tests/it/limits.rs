@@ -178,6 +178,8 @@ async fn certificates_of_one_holder_have_a_rate() {
     for _ in 0..5 {
         assert_eq!(house.ask(Some(&card), &Ask::est("simplereenroll", &renewal)).await.status, 200);
     }
+    let card =
+        Card::new(&next, &house.ask(Some(&card), &Ask::est("simplereenroll", &renewal)).await.certificate());
     let issued = house.certificates_of(&id).len();
     for _ in 0..3 {
         let reply = renew(&house, &card).await;
