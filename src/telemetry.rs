@@ -15,6 +15,8 @@ const SAID_AGAIN: i64 = 60_000;
 pub enum Shed {
     /// Closed at once: too many new connections from its address.
     ConnectionRate,
+    /// Not even accepted: the system had no file or no memory for it.
+    NotAccepted,
     /// Closed at once: every place was taken, also those of who is told so.
     Closed,
     /// Answered 503: every place was taken.
@@ -36,8 +38,9 @@ pub enum Shed {
 }
 
 impl Shed {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::ConnectionRate, "connection-rate"),
+        (Self::NotAccepted, "not-accepted"),
         (Self::Closed, "closed"),
         (Self::TurnedAway, "turned-away"),
         (Self::MadeWay, "made-way"),

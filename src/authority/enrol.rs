@@ -14,7 +14,9 @@ use super::quota::Place;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::config::{Issuer, Profile, Renewal, SubjectKey};
-use crate::fleet::enrol::{self, Ask, Bindings, Credentials, Decision, EnrolError, Grant, Refusal, Waiting};
+use crate::fleet::enrol::{
+    self, Ask, Bindings, Class, Credentials, Decision, EnrolError, Grant, Refusal, Waiting,
+};
 use crate::fleet::rows::{self, CERTIFICATE, Status};
 use crate::fleet::window::Window;
 use crate::fleet::{Actor, Der, Fact, Issuance, Proof};
@@ -102,7 +104,11 @@ impl Authority {
             }
             Err(Failed::Refused(refusal)) => {
                 let holder = refusal.proven_holder().map(tracing::field::display);
-                tracing::info!(code = refusal.code(), %profile, holder, "refused");
+                match refusal.class() {
+                    // However often it comes: what is shed is counted.
+                    Class::Later => tracing::debug!(code = refusal.code(), %profile, holder, "refused"),
+                    _ => tracing::info!(code = refusal.code(), %profile, holder, "refused"),
+                }
                 self.record_refusal(request.profile, request.source, request.credentials, refusal).await;
             }
             // The door that answers it tells the log.

@@ -101,7 +101,7 @@ where
         let (stream, from) = match accepted {
             Ok((stream, from)) => (stream, from.ip()),
             Err(error) => {
-                rest_after(&error).await;
+                rest_after(shared, &error).await;
                 continue;
             }
         };
@@ -130,12 +130,15 @@ where
     }
 }
 
-pub(super) async fn rest_after(error: &io::Error) {
+pub(super) async fn rest_after(shared: &Shared, error: &io::Error) {
     // A peer that gave up while it waited in the queue is no trouble of ours.
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        tracing::warn!(%error, "cannot accept a connection");
-        tokio::time::sleep(REST).await;
+    if error.kind() == io::ErrorKind::ConnectionAborted {
+        return;
     }
+    if let Some(times) = shared.metrics.shed(Shed::NotAccepted, shared.authority.clock().now()) {
+        tracing::warn!(%error, times, "cannot accept a connection");
+    }
+    tokio::time::sleep(REST).await;
 }
 
 /// The handshake, under its time limit and with its share of the processors. `None`: the peer was not let in.

@@ -52,7 +52,7 @@ pub(super) async fn run_socket(context: Context, socket: Socket) {
                 let router = router.clone();
                 tokio::spawn(async move { serve(&shared, visit, router, stream, AdminPeer::Local).await });
             }
-            Err(error) => rest_after(&error).await,
+            Err(error) => rest_after(&context.shared, &error).await,
         }
     }
 }
