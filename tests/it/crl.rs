@@ -43,7 +43,7 @@ async fn every_ca_has_a_list_from_the_start() {
     }
 }
 
-/// C05, C17, C18: a revocation is on a list of a higher number before the operator is told that it is done.
+/// B29, C05, C17, C18: a revocation is on a list of a higher number before the operator is told that it is done.
 #[tokio::test]
 async fn a_revocation_is_listed_with_its_reason_and_moment() {
     let house = House::open().await;

@@ -119,7 +119,7 @@ fn extensions(certificate: &Certificate) -> BTreeMap<String, (bool, Vec<u8>)> {
     each.filter(|(kind, _)| kind != "2.5.29.14").collect()
 }
 
-/// B06: no extension of a request is copied; the certificate is the one that a bare request gets (B43: by every way).
+/// E60, B06: no extension of a request is copied; the certificate is the one that a bare request gets (B43: by every way).
 #[tokio::test]
 async fn no_extension_is_copied_from_a_request() {
     let house = House::open().await;

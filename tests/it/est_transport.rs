@@ -365,7 +365,7 @@ async fn heads_are_what_small_clients_can_read() {
     }
 }
 
-/// E24: the first challenge is Basic; credentials may come before any challenge and without a user name.
+/// E10, E24: a client certificate is asked for and not demanded. The first challenge is Basic; credentials may come before any challenge and without a user name.
 #[tokio::test]
 async fn strangers_are_challenged_and_tokens_may_come_unasked() {
     let house = House::open().await;

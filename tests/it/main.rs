@@ -47,6 +47,7 @@ mod who_token;
 
 mod agent;
 mod cli;
+mod conformance;
 mod crash;
 mod floors;
 mod history;

@@ -19,7 +19,7 @@ async fn house() -> (House, Switch) {
     (house, switch)
 }
 
-/// Enrolment by token, by birth certificate, and renewal; on a store that cannot be read, and on one that cannot be written.
+/// B47: enrolment by token, by birth certificate, and renewal; on a store that cannot be read, and on one that cannot be written.
 #[tokio::test]
 async fn a_store_that_fails_lets_no_certificate_out() {
     let (house, switch) = house().await;
@@ -49,7 +49,7 @@ async fn a_store_that_fails_lets_no_certificate_out() {
     assert_eq!(house.ask(None, &ask).await.status, 200, "the token has outlived it all");
 }
 
-/// The case that was seen: a lock that is not given back. No answer comes before the commit; a client that gives up gets
+/// B47, the case that was seen: a lock that is not given back. No answer comes before the commit; a client that gives up gets
 /// nothing, and its certificate is nowhere.
 #[tokio::test]
 async fn a_store_that_is_locked_lets_no_certificate_out() {

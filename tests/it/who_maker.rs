@@ -20,7 +20,7 @@ async fn enroll(house: &House, card: &Card) -> Reply {
     house.ask(Some(card), &Ask::est("simpleenroll", &request(&key()))).await
 }
 
-/// A registered device enrols without a token; by its maker's word and the serial on its plate.
+/// E32: a registered device enrols without a token; by its maker's word and the serial on its plate.
 #[tokio::test]
 async fn a_makers_birth_certificate_enrols_its_device() {
     let (brannoc, aerune) = (Maker::root("Brannoc Root"), Maker::root("Aerune Root"));
@@ -40,7 +40,7 @@ async fn a_makers_birth_certificate_enrols_its_device() {
     }
 }
 
-/// Each of these is refused with 403; nobody's record changes.
+/// E32: each of these is refused with 403; nobody's record changes.
 #[tokio::test]
 async fn a_maker_vouches_for_nobody_elses_device() {
     let (brannoc, aerune) = (Maker::root("Brannoc Root"), Maker::root("Aerune Root"));

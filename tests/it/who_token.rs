@@ -10,7 +10,7 @@ fn enroll(label: &str, user: &str, token: &str) -> Ask {
     Ask::est(&format!("{label}/simpleenroll"), &request(&key())).basic(user, token)
 }
 
-/// Each refusal by its status and words; strangers leave no trace, a known holder one event an hour for each reason.
+/// B15: each refusal by its status and words; strangers leave no trace, a known holder one event an hour for each reason.
 #[tokio::test]
 async fn tokens_that_are_not_good_are_refused() {
     let house = House::open().await;

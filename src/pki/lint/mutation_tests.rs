@@ -418,6 +418,8 @@ const CASES: &[(&str, &str, Spoil)] = &[
     ("P23", "an octet behind", |c| c.after_signing = |der| der.push(0)),
 ];
 
+/// P01, P02, P03, P04, P05, P06, P07, P09, P10, P11, P12, P13, P14, P15, P16, P17, P18, P22, P23: one certificate is spoilt
+/// in one way after another, and each rule finds its own.
 #[test]
 fn each_rule_catches_its_own() {
     let (ca, key) = (TestCa::root(), TestKey::p256());
