@@ -207,7 +207,10 @@ async fn certificates_of_one_holder_have_a_rate() {
 async fn enrolments_in_progress_have_a_limit() {
     let switch = Switch::new();
     let given = switch.clone();
-    let edit = |policy: &Policy| policy.replace("vitae.toml", "max-enrolments = 1024", "max-enrolments = 1");
+    let edit = |policy: &Policy| {
+        policy.replace("vitae.toml", "max-enrolments = 1024", "max-enrolments = 1");
+        policy.replace("vitae.toml", "request-timeout = \"30s\"", "request-timeout = \"3s\"");
+    };
     let house = House::on_store_with(edit, move |inner| Arc::new(Faulty { inner, switch: given })).await;
     let id = house.register("BR000001", "deployment").await;
     let token = house.token(&id, "ldev").await;
@@ -224,13 +227,7 @@ async fn enrolments_in_progress_have_a_limit() {
     assert_eq!(counted(&house.metrics().await, "enrolments"), 1);
     assert_eq!(house.events(), before);
     switch.set(Trouble::None);
-    // The client that gives up gives its place back.
-    drop(waiting);
-    loop {
-        let reply = house.ask(None, &ask).await;
-        if reply.status == 200 {
-            break;
-        }
-        wait_told(&reply);
-    }
+    // It gives its place back when its time is over.
+    assert_eq!(waiting.reply().await.unwrap().status, 503);
+    assert_eq!(house.ask(None, &ask).await.status, 200);
 }
