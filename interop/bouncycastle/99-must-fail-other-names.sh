@@ -5,21 +5,22 @@
 enrol BR400098 mine
 enrol BR400099 victim
 
+# renew VERSION OUT CARD NAMES
 renew() {
-    est renew "$1" "$2" cert=mine.pem certkey=mine.key like="$3"
+    est renew "$1" "$2" cert="$3.pem" certkey="$3.key" like="$4"
     of_key "$2.pem" "$2.key"
 }
 
-renew 1.2 own mine.pem
+renew 1.2 own mine mine.pem
 
 said_names() {
     refused_by_est "$out" 403 'subject'
 }
 
 out=stolen-1.2
-must_fail 15 said_names renew 1.2 "$out" victim.pem
+must_fail 15 said_names renew 1.2 "$out" own victim.pem
 out=stolen-1.3
-must_fail 16 said_names renew 1.3 "$out" victim.pem
+must_fail 16 said_names renew 1.3 "$out" own victim.pem
 
 # And what is revoked is refused by those who verify, too.
 vitae revoke "$(serial_of mine.pem)" --reason key-compromise >revoke.txt

@@ -40,6 +40,9 @@ in_use() {
 renewed_in_use() {
     renew next
     issued next next.key
+    # From here on the device has this one.
+    mv next.pem unit.pem
+    mv next.key unit.key
 }
 
 quarantined() {
