@@ -10,11 +10,11 @@ use super::event::{Cause, Event, Fact, Issuance, Proof};
 use super::refusal::CLONE_SUSPECTED;
 use super::rows::{
     APPROVAL, APPROVAL_BY_HOLDER, APPROVAL_BY_KEY, APPROVAL_BY_TIME, APPROVAL_UNDECIDED, At, CERTIFICATE,
-    CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_KEY, CERTIFICATE_BY_RA,
-    CERTIFICATE_BY_STAGE, CONFIGURATION, CRL, CaRow, CertificateRow, CrlRow, DELEGATED, DEVICE,
-    DEVICE_BY_MODEL, DEVICE_BY_PLATE, DEVICE_BY_SERIAL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Delegated, Device,
-    EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY, KeyRow, LastRefusal, OVERLAP_END, REVOKED_BY_CA,
-    STATUS_CHANGE, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, plate, put,
+    CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_RA, CERTIFICATE_BY_STAGE, CONFIGURATION,
+    CRL, CaRow, CertificateRow, CrlRow, DELEGATED, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE,
+    DEVICE_BY_SERIAL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Delegated, Device, EVENT_BY_HOLDER, Enrolment,
+    IDENTITY, Identity, KEY, KeyRow, LastRefusal, OVERLAP_END, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN,
+    TOKEN_BY_HOLDER, TokenRow, get, key, plate, put,
 };
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, Digest, HolderId, Reason, Serial};
@@ -382,21 +382,23 @@ fn insert_certificate(rows: &mut dyn Rows, row: &CertificateRow) -> Result<(), S
     let serial = row.serial.as_bytes();
     put(rows, CERTIFICATE, serial, row)?;
     rows.put(CERTIFICATE_BY_HOLDER, &key(&[row.holder.as_str().as_bytes(), serial]), &[])?;
-    rows.put(CERTIFICATE_BY_KEY, &[row.key.as_bytes().as_slice(), serial].concat(), &[])?;
     let expiry = row.not_after.millis().to_be_bytes();
     rows.put(CERTIFICATE_BY_EXPIRY, &[expiry.as_slice(), serial].concat(), &[])?;
     if let Some(stage) = &row.stage {
         rows.put(CERTIFICATE_BY_STAGE, &key(&[stage.as_str().as_bytes(), serial]), &[])?;
     }
-    if rows.get(KEY, row.key.as_bytes())?.is_none() {
-        let owner = KeyRow {
+    let before: Option<KeyRow> = get(rows, KEY, row.key.as_bytes())?;
+    let owner = match before {
+        Some(owner) => KeyRow { newest: row.serial, ..owner },
+        None => KeyRow {
             holder: row.holder.clone(),
             profile: row.profile.clone(),
             since: row.issued,
+            newest: row.serial,
             compromised: None,
-        };
-        put(rows, KEY, row.key.as_bytes(), &owner)?;
-    }
+        },
+    };
+    put(rows, KEY, row.key.as_bytes(), &owner)?;
     Ok(())
 }
 

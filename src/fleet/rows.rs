@@ -38,7 +38,6 @@ pub const APPROVAL_BY_KEY: Table = Table("approval-by-key");
 pub const KEY: Table = Table("key");
 pub const CERTIFICATE: Table = Table("certificate");
 pub const CERTIFICATE_BY_HOLDER: Table = Table("certificate-by-holder");
-pub const CERTIFICATE_BY_KEY: Table = Table("certificate-by-key");
 pub const CERTIFICATE_BY_EXPIRY: Table = Table("certificate-by-expiry");
 /// Good certificates that have a successor and outlive their overlap, by its end: milliseconds and serial number.
 pub const OVERLAP_END: Table = Table("overlap-end");
@@ -57,7 +56,7 @@ pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 29] = [
+pub const ALL: [Table; 28] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -75,7 +74,6 @@ pub const ALL: [Table; 29] = [
     KEY,
     CERTIFICATE,
     CERTIFICATE_BY_HOLDER,
-    CERTIFICATE_BY_KEY,
     CERTIFICATE_BY_EXPIRY,
     CERTIFICATE_BY_STAGE,
     OVERLAP_END,
@@ -274,6 +272,9 @@ pub struct KeyRow {
     /// `None` for the key of a CA.
     pub profile: Option<ProfileName>,
     pub since: At,
+    /// The certificate of this key that was issued last. Serial numbers alone would not tell: the clock in them may have
+    /// been set back.
+    pub newest: Serial,
     /// Set when a certificate of this key was revoked for key compromise.
     pub compromised: Option<At>,
 }

@@ -1,12 +1,10 @@
 //! Whose the requested key is, and whether this very request was answered before.
 
-use std::ops::ControlFlow;
-
 use super::{Ask, ClientCertificate, EnrolError};
 use crate::clock::Timestamp;
 use crate::config::{Renewal, RenewalKey};
 use crate::fleet::refusal::Refusal;
-use crate::fleet::rows::{self, CERTIFICATE_BY_KEY, CertificateRow, Status};
+use crate::fleet::rows::{self, CertificateRow, Status};
 use crate::ids::{Digest, HolderId, Serial};
 use crate::store::{StoreError, View};
 
@@ -61,19 +59,10 @@ pub(super) fn answered_before(
     }
 }
 
-/// The certificate of a key that was issued last. Serial numbers alone do not tell: the clock in them may have been set back.
+/// The certificate of a key that was issued last.
 pub(super) fn newest_of(view: &dyn View, key: &Digest) -> Result<Option<CertificateRow>, StoreError> {
-    let mut serials = Vec::new();
-    rows::scan_prefix(view, CERTIFICATE_BY_KEY, key.as_bytes(), true, &mut |found, _| {
-        serials.extend(<[u8; 16]>::try_from(&found[32..]).ok().map(Serial::from_bytes));
-        ControlFlow::Continue(())
-    })?;
-    let mut newest: Option<CertificateRow> = None;
-    for row in serials.iter().filter_map(|serial| rows::certificate(view, serial).transpose()) {
-        let row = row?;
-        if newest.as_ref().is_none_or(|newest| newest.issued.event < row.issued.event) {
-            newest = Some(row);
-        }
+    match rows::key_row(view, key)? {
+        Some(row) => rows::certificate(view, &row.newest),
+        None => Ok(None),
     }
-    Ok(newest)
 }
