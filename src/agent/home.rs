@@ -1,9 +1,10 @@
 //! What the device keeps: one file with key and certificate, replaced as a whole, and the key of a request under way.
 //!
 //! A request that was sent may have been answered without the device hearing it. The key it was made with is therefore
-//! kept until the certificate is: asked again with the same key, the server gives the same certificate.
+//! kept until the certificate is: asked again with the same key, the server gives the same certificate. Two programs at
+//! work on one folder would ask with two keys, and the device would be taken for two: each locks it first.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -26,12 +27,20 @@ pub struct Enrolled {
     pub certificate: Certificate,
 }
 
+/// A device's folder, for this program alone. The system gives it back when the program ends, however it ends.
+#[derive(Debug)]
+pub struct Locked {
+    _file: File,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     #[error("cannot use {path}: {source}")]
     File { path: String, source: io::Error },
     #[error("{path} holds no certificate with its key: {reason}")]
     Unusable { path: String, reason: String },
+    #[error("another agent is at work in {path}: two would ask with two keys; let it finish, or end it")]
+    InUse { path: String },
     #[error(transparent)]
     Key(#[from] RequestError),
 }
@@ -40,6 +49,19 @@ impl Home {
     pub fn at(dir: &Path) -> Result<Self, HomeError> {
         fs::create_dir_all(dir).map_err(|source| file_error(dir, source))?;
         Ok(Self(dir.to_owned()))
+    }
+
+    /// To be held from before the certificate in use is read until the next one is in use. It does not wait: whoever
+    /// has the folder may be waiting for people.
+    pub fn lock(&self) -> Result<Locked, HomeError> {
+        let path = self.0.join("lock");
+        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = open.map_err(|source| file_error(&path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Locked { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(HomeError::InUse { path: self.0.display().to_string() }),
+            Err(TryLockError::Error(source)) => Err(file_error(&path, source)),
+        }
     }
 
     /// Key and certificate, for this agent and for other programs of the device.
@@ -55,6 +77,11 @@ impl Home {
             Err(HomeError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a request is under way, or was when the device stopped.
+    pub fn has_next_key(&self) -> bool {
+        self.next_key_file().exists()
     }
 
     /// The key of the next request: that of one under way, or a new one as the server wishes, on disk before it is used.
@@ -74,6 +101,14 @@ impl Home {
         let key = DeviceKey::wanted(wishes)?;
         replace(&path, key.to_pem().as_bytes())?;
         Ok(key)
+    }
+
+    /// Puts the key of the next request aside, because the server takes it no more. Where it is now, for whoever finds
+    /// that it was needed after all.
+    pub fn put_next_key_aside(&self) -> Result<PathBuf, HomeError> {
+        let (path, aside) = (self.next_key_file(), self.0.join("refused.key"));
+        fs::rename(&path, &aside).map_err(|source| file_error(&path, source))?;
+        Ok(aside)
     }
 
     /// Takes the certificate into use that was issued for the next key.

@@ -10,7 +10,7 @@ mod trust;
 
 pub use client::{AgentError, Connection, EstClient};
 pub use enrol::{Waits, enroll_patiently};
-pub use home::{Enrolled, Home, HomeError, read_identity};
+pub use home::{Enrolled, Home, HomeError, Locked, read_identity};
 pub use renewal::{Advice, Schedule};
 pub use request::{DeviceKey, RequestError};
 pub use trust::{Identity, Trust, TrustError};

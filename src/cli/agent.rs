@@ -10,7 +10,8 @@ use super::arguments::{AgentCommand, AgentEnrol, AgentServer, LogLevel};
 use super::serve::{log_to_stderr, stop_signal};
 use super::{Failure, arguments, output};
 use crate::agent::{
-    Enrolled, EstClient, Home, Identity, Schedule, Trust, Waits, enroll_patiently, read_identity,
+    AgentError, DeviceKey, Enrolled, EstClient, Home, Identity, Schedule, Trust, Waits, enroll_patiently,
+    read_identity,
 };
 use crate::clock::{Clock, SystemClock, SystemRandom};
 use crate::pki::certificate::Certificate;
@@ -43,14 +44,40 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
             return Err(Failure::Usage("give --birth FILE, or --token TOKEN with --device ID".to_owned()));
         }
     };
+    let _locked = home.lock()?;
+    let was_asked_for = home.has_next_key();
     let client = client(&enrol.server, identity.as_ref())?;
-    let label = enrol.server.label.as_deref();
     let mut connection = client.connect().await?;
-    let wishes = connection.csr_attributes(label).await?;
+    let wishes = connection.csr_attributes(enrol.server.label.as_deref()).await?;
     connection.can_obey(&wishes)?;
     drop(connection);
-    let key = home.next_key(&wishes)?;
-    let certificate = enroll_patiently(&client, label, (&key, enrol.serial.as_deref()), token, |waits| {
+    let mut key = home.next_key(&wishes)?;
+    let certificate = match enrol_with(&client, enrol, &key, token).await {
+        // What was asked for with it was answered unheard, and has ended since: only a new key leads on.
+        Err(AgentError::Refused { status: 409, text }) if was_asked_for => {
+            let aside = home.put_next_key_aside()?;
+            eprintln!(
+                "vitae: {text}; the key of the request before is put aside as {}, asking with a new one",
+                aside.display()
+            );
+            key = home.next_key(&wishes)?;
+            enrol_with(&client, enrol, &key, token).await?
+        }
+        answer => answer?,
+    };
+    home.take_into_use(&key, &certificate)?;
+    show_once(&enrol.server, &home).await;
+    said(&home, &Certificate::from_der(&certificate)?)
+}
+
+async fn enrol_with(
+    client: &EstClient,
+    enrol: &AgentEnrol,
+    key: &DeviceKey,
+    token: Option<(&str, &str)>,
+) -> Result<Vec<u8>, AgentError> {
+    let label = enrol.server.label.as_deref();
+    enroll_patiently(client, label, (key, enrol.serial.as_deref()), token, |waits| {
         let (what, pause) = match waits {
             Waits::Approval { text, retry_after } => (text.to_owned(), retry_after),
             Waits::Trouble { error, retry_after } => (error.to_string(), retry_after),
@@ -58,14 +85,12 @@ async fn enrol_once(enrol: &AgentEnrol) -> Result<(), Failure> {
         // Whoever ends it here can go on with the same command later: the key is kept.
         eprintln!("vitae: {what}; asking again in {} s", pause.as_secs());
     })
-    .await?;
-    home.take_into_use(&key, &certificate)?;
-    show_once(&enrol.server, &home).await;
-    said(&home, &Certificate::from_der(&certificate)?)
+    .await
 }
 
 async fn renew(server: &AgentServer) -> Result<(), Failure> {
     let home = Home::at(&server.home)?;
+    let _locked = home.lock()?;
     let current = enrolled(server)?;
     let mut connection = client(server, Some(&current.identity))?.connect().await?;
     let wishes = connection.csr_attributes(server.label.as_deref()).await?;

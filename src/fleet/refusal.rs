@@ -153,6 +153,7 @@ impl Refusal {
             }
             Self::KeyOfAnother { .. }
             | Self::KeyOfOtherPurpose { .. }
+            | Self::KeyCompromised { .. }
             | Self::KeySpent { .. }
             | Self::ApprovalWithOtherKey { .. } => Class::Conflict,
             Self::KeyKind { .. } | Self::Unbound { .. } | Self::KeyProtection { .. } => Class::Invalid,

@@ -91,7 +91,7 @@ async fn a_key_that_was_withdrawn_is_not_enrolled_again() {
     let (one, card) = house.working("BR000001").await;
     house.revoke(card.serial(), Reason::KeyCompromise).await;
     let reply = enroll(&house, one.as_str(), "ldev", &card.key).await;
-    assert_eq!(reply.status, 403, "{}", reply.text());
+    assert_eq!(reply.status, 409, "{}", reply.text());
     assert!(reply.text().contains("compromised"), "{}", reply.text());
 
     let (two, card) = house.working("BR000002").await;
@@ -121,7 +121,7 @@ async fn a_compromised_key_does_not_renew_its_other_certificate() {
     let card = crate::support::wire::Card::new(&first.key, &second);
     let csr = Csr::of(&card.key).repeating(&second).sign(&card.key);
     let reply = house.ask(Some(&card), &Ask::est("simplereenroll", &csr)).await;
-    assert_eq!(reply.status, 403, "{}", reply.text());
+    assert_eq!(reply.status, 409, "{}", reply.text());
     assert_eq!(house.certificates_of(&id).len(), 2);
 }
 
