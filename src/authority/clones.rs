@@ -8,7 +8,8 @@ use super::enrol::SAME_REFUSAL_AGAIN;
 use super::movement::cas_of;
 use crate::clock::Timestamp;
 use crate::fleet::enrol::Suspicion;
-use crate::fleet::{Actor, Fact, movement, rows};
+use crate::fleet::movement::{self, Holdings};
+use crate::fleet::{Actor, Fact, rows};
 use crate::store::{StoreError, View};
 
 impl Authority {
@@ -49,7 +50,7 @@ impl Authority {
         source: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Vec<Fact>, StoreError> {
-        let Suspicion { holder, profile, presented, current, key, current_source } = suspicion;
+        let Suspicion { holder, profile, presented, current, key, current_source, .. } = suspicion;
         let told = rows::certificate(view, presented)?.and_then(|row| row.suspected);
         if told.is_some_and(|at| now < at.time + SAME_REFUSAL_AGAIN) {
             return Ok(Vec::new());
@@ -65,9 +66,9 @@ impl Authority {
         }];
         let lifecycle = self.config.lifecycle();
         if let (Some(to), Some(device)) = (lifecycle.clones().move_to(), rows::device(view, holder)?) {
-            let certificates = rows::certificates_of(view, holder)?;
+            let holdings = Holdings::of(view, &self.config, holder)?;
             let reason = format!("a copy of certificate {presented}, which {current} replaced, is suspected");
-            let moved = movement::by_authority(lifecycle, &device, &certificates, to, reason, now);
+            let moved = movement::by_authority(lifecycle, &device, &holdings, to, reason, now);
             facts.extend(moved.unwrap_or_default());
         }
         Ok(facts)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Authority;
 use super::caller::{Operator, OperatorRefused, permit};
 use super::error::Failed;
-use crate::fleet::movement::{self, Details};
+use crate::fleet::movement::{self, Details, Holdings};
 use crate::fleet::{Device, Fact, rows};
 use crate::ids::{CaName, EventNumber, HolderId, Serial, StageName};
 use crate::store::{StoreError, View};
@@ -49,10 +49,10 @@ impl Authority {
             .transact(&operator.actor(), |view, now| {
                 let device = rows::device(view, id)?
                     .ok_or_else(|| Failed::Refused(MoveRefused::UnknownDevice(id.clone())))?;
-                let certificates = rows::certificates_of(view, id)?;
+                let holdings = Holdings::of(view, &self.config, id)?;
                 let lifecycle = self.config.lifecycle();
                 let facts =
-                    movement::decide(lifecycle, &device, &certificates, operator.role(), to, details, now)
+                    movement::decide(lifecycle, &device, &holdings, operator.role(), to, details, now)
                         .map_err(|why| Failed::Refused(why.into()))?;
                 Ok((facts.clone(), facts))
             })

@@ -171,6 +171,13 @@ pub fn cancel_with_token(row: Option<&ApprovalRow>, now: Timestamp) -> Option<Fa
     row.filter(|row| row.is_alive(now)).map(|row| cancelled(row, Some("its token was cancelled".to_owned())))
 }
 
+/// What follows for a request from a move that revokes what it asks for.
+pub fn cancel_with_move(row: &ApprovalRow, transition: &str, now: Timestamp) -> Option<Fact> {
+    let denied = row.verdict.as_ref().is_some_and(|verdict| !verdict.granted);
+    let open = row.is_alive(now) && !denied;
+    open.then(|| cancelled(row, Some(format!("by the move {transition}, which revokes such certificates"))))
+}
+
 fn cancelled(row: &ApprovalRow, reason: Option<String>) -> Fact {
     Fact::ApprovalCancelled {
         approval: row.id,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::approval::{self, ApprovalRow};
 use super::event::{Cause, Fact};
-use super::rows::{CertificateRow, Device, Status};
+use super::rows::{self, CertificateRow, Device, Status};
 use crate::clock::Timestamp;
-use crate::config::{EffectAction, Lifecycle, Need, Role, Transition};
+use crate::config::{Config, EffectAction, Lifecycle, Need, Role, Transition};
 use crate::ids::{HolderId, StageName};
+use crate::store::{StoreError, View};
 
 /// Where a device shall go, and what is said about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,23 @@ pub struct Details {
     pub evidence: Option<String>,
     /// The new owner, for a transition that claims the device.
     pub owner: Option<String>,
+}
+
+/// What a device has, or has asked for: a move may end it.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings {
+    certificates: Vec<CertificateRow>,
+    /// The last request for each profile that had to wait for an operator's approval.
+    approvals: Vec<ApprovalRow>,
+}
+
+impl Holdings {
+    pub fn of(view: &dyn View, config: &Config, device: &HolderId) -> Result<Self, StoreError> {
+        let last = |name| rows::last_approval(view, device, name).transpose();
+        let approvals = config.profiles().iter().filter_map(|profile| last(profile.name()));
+        let approvals = approvals.collect::<Result<_, _>>()?;
+        Ok(Self { certificates: rows::certificates_of(view, device)?, approvals })
+    }
 }
 
 /// Why a device stays where it is.
@@ -40,7 +59,7 @@ pub enum MoveRefused {
 pub fn decide(
     lifecycle: &Lifecycle,
     device: &Device,
-    certificates: &[CertificateRow],
+    holdings: &Holdings,
     role: &Role,
     to: &StageName,
     details: &Details,
@@ -68,7 +87,7 @@ pub fn decide(
         return Err(MoveRefused::NotTheOwner { transition, title });
     }
     check_texts(details)?;
-    Ok(facts(transition, device, certificates, details, now))
+    Ok(facts(transition, device, holdings, details, now))
 }
 
 /// A move that the authority makes by itself, for a reason that it can give. `None`: the device stays where it is, because
@@ -76,7 +95,7 @@ pub fn decide(
 pub fn by_authority(
     lifecycle: &Lifecycle,
     device: &Device,
-    certificates: &[CertificateRow],
+    holdings: &Holdings,
     to: &StageName,
     reason: String,
     now: Timestamp,
@@ -86,14 +105,14 @@ pub fn by_authority(
     }
     let transition = lifecycle.transition(&device.stage, to, &device.marks)?;
     let details = Details { reason: Some(reason), ..Details::default() };
-    transition.is_for_the_authority().then(|| facts(transition, device, certificates, &details, now))
+    transition.is_for_the_authority().then(|| facts(transition, device, holdings, &details, now))
 }
 
-/// The move itself, then what it does to certificates.
+/// The move itself, then what it does to certificates and to requests for some.
 fn facts(
     transition: &Transition,
     device: &Device,
-    certificates: &[CertificateRow],
+    holdings: &Holdings,
     details: &Details,
     now: Timestamp,
 ) -> Vec<Fact> {
@@ -112,7 +131,8 @@ fn facts(
         reason: details.reason.clone(),
         evidence: details.evidence.clone(),
     }];
-    facts.extend(certificates.iter().filter_map(|row| effect_on(transition, row, now)));
+    facts.extend(holdings.certificates.iter().filter_map(|row| effect_on(transition, row, now)));
+    facts.extend(holdings.approvals.iter().filter_map(|row| end_of(transition, row, now)));
     facts
 }
 
@@ -215,4 +235,13 @@ fn effect_on(transition: &Transition, row: &CertificateRow, now: Timestamp) -> O
         }
         _ => None,
     }
+}
+
+/// What revokes the certificates of a profile ends the requests for it as well: an approval was given for the life that
+/// is over now. A denial stays.
+fn end_of(transition: &Transition, row: &ApprovalRow, now: Timestamp) -> Option<Fact> {
+    let revokes = transition.effects().iter().find(|effect| effect.profiles().contains(&row.profile));
+    matches!(revokes?.action(), EffectAction::Revoke(_))
+        .then(|| approval::cancel_with_move(row, transition.id(), now))
+        .flatten()
 }

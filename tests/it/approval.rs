@@ -292,7 +292,7 @@ async fn a_grant_does_not_outweigh_the_stage() {
     assert!(reply.text().contains("quarantine"), "{}", reply.text());
     house.go(&id, "retired").await;
     assert_eq!(house.ask(Some(&birth), &ask).await.status, 403);
-    assert_eq!((house.standing(entry), house.certificates_of(&id).len()), ("granted", 1));
+    assert_eq!((house.standing(entry), house.certificates_of(&id).len()), ("cancelled", 1));
 
     // A birth certificate that is revoked after the grant fetches nothing either.
     let (id, birth) = house.born("BR000002").await;
@@ -301,6 +301,41 @@ async fn a_grant_does_not_outweigh_the_stage() {
     house.revoke(birth.serial(), Reason::KeyCompromise).await;
     assert_eq!(house.ask(Some(&birth), &ask).await.status, 403);
     assert_eq!(house.certificates_of(&id).len(), 1);
+}
+
+/// What a move would have revoked, had it been fetched, is not fetched after it: neither what waits nor what was granted.
+/// A denial stays.
+#[tokio::test]
+async fn an_approval_ends_with_the_life_that_it_was_given_for() {
+    let house = House::with(by_hand).await;
+    for (serial, verdict, after) in [
+        ("BR000001", None, "cancelled"),
+        ("BR000002", Some(true), "cancelled"),
+        ("BR000003", Some(false), "denied"),
+    ] {
+        let (id, birth) = house.born(serial).await;
+        let ask = enroll(&key());
+        let entry = pending(&house.ask(Some(&birth), &ask).await);
+        match verdict {
+            Some(true) => drop(house.grant(entry).await),
+            Some(false) => drop(house.deny(entry, "unknown unit").await),
+            None => {}
+        }
+        // T20 revokes what the device had for its old owner, and T21 gives it to the next.
+        house.go(&id, "transfer").await;
+        assert_eq!(house.standing(entry), after);
+        let told = house.told_of(&id, &["approval", &entry.to_string(), "T20"]);
+        assert_eq!(told, usize::from(after == "cancelled"));
+        house.go(&id, "deployment").await;
+        let reply = house.ask(Some(&birth), &ask).await;
+        if after == "denied" {
+            assert_eq!(reply.status, 403, "{}", reply.text());
+        } else {
+            assert_ne!(pending(&reply), entry, "the operators of the next owner are asked anew");
+        }
+        assert_eq!(house.certificates_of(&id).len(), 1);
+    }
+    assert!(house.authority.verify_log(&house.operator()).unwrap().is_sound());
 }
 
 /// A policy that no longer asks for an approval does not answer for the operators what they were asked.
