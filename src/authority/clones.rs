@@ -13,7 +13,8 @@ use crate::fleet::{Actor, Fact, rows};
 use crate::store::{StoreError, View};
 
 impl Authority {
-    /// Once an hour for each certificate that is presented, however often it asks.
+    /// Once an hour for each certificate that is presented, however often it asks. One that is too old to be renewed, by
+    /// whomever, moves no device: a key that leaked years ago would be a switch that takes a device from its patient.
     pub(super) async fn record_suspicion(&self, suspicion: &Suspicion, source: Option<IpAddr>) {
         let Suspicion { holder, presented, current, .. } = suspicion;
         let recorded = self
@@ -50,7 +51,7 @@ impl Authority {
         source: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Vec<Fact>, StoreError> {
-        let Suspicion { holder, profile, presented, current, key, current_source, .. } = suspicion;
+        let Suspicion { holder, profile, presented, current, key, current_source, renewable } = suspicion;
         let told = rows::certificate(view, presented)?.and_then(|row| row.suspected);
         if told.is_some_and(|at| now < at.time + SAME_REFUSAL_AGAIN) {
             return Ok(Vec::new());
@@ -65,7 +66,8 @@ impl Authority {
             current_source: *current_source,
         }];
         let lifecycle = self.config.lifecycle();
-        if let (Some(to), Some(device)) = (lifecycle.clones().move_to(), rows::device(view, holder)?) {
+        let move_to = lifecycle.clones().move_to().filter(|_| *renewable);
+        if let (Some(to), Some(device)) = (move_to, rows::device(view, holder)?) {
             let holdings = Holdings::of(view, &self.config, holder)?;
             let reason = format!("a copy of certificate {presented}, which {current} replaced, is suspected");
             let moved = movement::by_authority(lifecycle, &device, &holdings, to, reason, now);

@@ -285,6 +285,8 @@ pub struct Suspicion {
     pub key: Digest,
     /// The address that the current certificate was asked for from.
     pub current_source: Option<IpAddr>,
+    /// The certificate that asked is not older than its grace allows: it could have been renewed, were it not replaced.
+    pub renewable: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

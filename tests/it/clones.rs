@@ -128,6 +128,35 @@ async fn a_certificate_from_before_the_new_enrolment_is_a_copy() {
     assert_suspected(&house, &id, &reply, &new);
 }
 
+/// Nobody could renew what expired longer ago than its grace allows, so whoever shows it cannot move the device either: a
+/// suspicion is recorded, and no more. A younger one of the same lineage still does.
+#[tokio::test]
+async fn a_certificate_that_is_too_old_moves_no_device() {
+    let house = House::open().await;
+    let (id, first) = house.working("BR000001").await;
+    house.go(&id, "clinical-use").await;
+    let mut lineage = vec![first];
+    // Good for 30 days each, with a grace of 30 days.
+    for _ in 0..3 {
+        house.clock.advance(21 * DAY);
+        house.authority.upkeep().await.unwrap();
+        let next = renewed(&house, lineage.last().unwrap(), &key()).await;
+        read(&house, Some(&next)).await;
+        lineage.push(next);
+    }
+    let [oldest, old, .., head] = lineage.as_slice() else { unreachable!() };
+    let before = house.events();
+    let reply = renew_with(&house, oldest, "ldev", &key()).await;
+    assert_suspected(&house, &id, &reply, head);
+    assert_eq!(house.events(), before + 1);
+    assert_eq!(
+        (stage(&house, &id).as_str(), house.status_of(head.serial()).as_str()),
+        ("clinical-use", "good")
+    );
+    assert_eq!(renew_with(&house, old, "ldev", &key()).await.status, 403);
+    assert_eq!(stage(&house, &id), "quarantine");
+}
+
 /// A copy of an older generation, too; a machine that is no device is recorded and stays where it is.
 #[tokio::test]
 async fn other_machines_and_older_generations() {

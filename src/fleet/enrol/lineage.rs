@@ -68,9 +68,10 @@ pub(super) fn next(
         let way_out = accepted(ask.profile);
         return Err(Refusal::Superseded { holder: head.holder, current: head.serial, way_out }.into());
     }
+    let renewable = now <= presented.not_after + renewal.grace();
     if config.lifecycle().clones().lost_key() == LostKey::Replace
         && nobody_used(&head, presented, now)
-        && now <= presented.not_after + renewal.grace()
+        && renewable
     {
         let mut step = renew(view, ask, presented, renewal, now)?;
         step.replaces = Some(head.serial);
@@ -86,6 +87,7 @@ pub(super) fn next(
         current: head.serial,
         key: ask.key,
         current_source: head.source,
+        renewable,
     }))
     .into())
 }
