@@ -59,7 +59,9 @@ pub(super) fn check(
             Status::Good if row.not_after < now || row.key == ask.key => Ok(()),
             Status::Good => refuse(
                 "may only be renewed".to_owned(),
-                "its certificate is still good: renew it with simplereenroll".to_owned(),
+                "its certificate is still good: renew it with simplereenroll, or, if its key is lost, have an operator \
+                 revoke it and issue a token"
+                    .to_owned(),
             ),
             Status::Held => refuse(
                 "may only be renewed".to_owned(),
