@@ -1,12 +1,14 @@
 //! The stage decides: the profile x stage matrix as a property over the whole table (I1), and what moves do.
 
+use vitae::clock::Clock;
 use vitae::config::{Cell, Profile, Proof};
 use vitae::ids::HolderId;
 
+use crate::renewal_overlap::{renew_with, renewed};
 use crate::support::csr::{Csr, SERIAL_NUMBER, key, request};
 use crate::support::maker::Maker;
 use crate::support::wire::{Ask, Card, Reply};
-use crate::support::{House, Policy};
+use crate::support::{DAY, House, Policy};
 
 const DEVICE_PROFILES: [&str; 5] = ["idev", "ldev", "tls", "remed", "maint"];
 const STAGES: [&str; 11] = [
@@ -181,6 +183,33 @@ async fn coming_back_in_clinical_use_takes_what_the_end_was() {
     assert_names_stage_and_profile(&revoked, "clinical-use", "ldev");
     assert!(revoked.text().contains("token"), "{}", revoked.text());
     assert!(house.enrolled(&id, "ldev").await.certificate().not_after() > card.certificate().not_after());
+}
+
+/// The server's clock was a year ahead for a while: a device that renewed in that time has a certificate that is good for
+/// nothing yet. It comes back by itself, and nobody takes it for a copy.
+#[tokio::test]
+async fn a_certificate_from_a_clock_that_was_ahead_does_not_keep_a_device_out() {
+    let house = House::open().await;
+    let (id, birth) = house.born("BR000001").await;
+    let first = key();
+    let enroll = Ask::est("simpleenroll", &request(&first));
+    let first = Card::new(&first, &house.ask(Some(&birth), &enroll).await.certificate());
+    house.go(&id, "clinical-use").await;
+    let right = house.clock.now();
+    house.clock.advance(50 * DAY);
+    house.authority.upkeep().await.unwrap();
+    let early = renewed(&house, &first, &key()).await;
+    house.clock.set(right);
+    house.authority.upkeep().await.unwrap();
+
+    let reply = renew_with(&house, &early, "ldev", &key()).await;
+    assert!(reply.status == 403 && reply.text().contains("not valid yet"), "{}", reply.text());
+    let next = key();
+    let reply = house.ask(Some(&birth), &Ask::est("simpleenroll", &request(&next))).await;
+    let back = Card::new(&next, &reply.certificate());
+    assert_eq!(renew_with(&house, &back, "ldev", &key()).await.status, 200);
+    assert!(house.told(&id).iter().all(|what| !what.contains("suspected")));
+    assert!(house.authority.verify_log(&house.operator()).unwrap().is_sound());
 }
 
 /// The whole life of one pump, as the lifecycle was written for: each move with what it does.

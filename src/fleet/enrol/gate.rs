@@ -57,6 +57,8 @@ pub(super) fn check(
         None => refuse("may be renewed but not issued for the first time".to_owned(), elsewhere()),
         Some(row) => match row.status {
             Status::Good if row.not_after < now || row.key == ask.key => Ok(()),
+            // A clock of ours that was ahead has left it with one that nobody accepts yet, and that renews nothing.
+            Status::Good if now < row.not_before => Ok(()),
             Status::Good => refuse(
                 "may only be renewed".to_owned(),
                 "its certificate is still good: renew it with simplereenroll, or, if its key is lost, have an operator \
