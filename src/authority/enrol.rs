@@ -154,6 +154,7 @@ impl Authority {
             profile: request.profile,
             renewal: request.renewal,
             key: request.key.digest(),
+            server_key: request.server_key,
             subject: &subject,
             credentials: request.credentials,
             challenge: request.requested.challenge_password(),

@@ -153,6 +153,7 @@ impl Authority {
             subject: &subject,
             // There is no key yet. These are the octets of none, so no rule about known keys can apply.
             key: Digest::of(b"a key that is not made yet"),
+            server_key: true,
             credentials: request.credentials,
             challenge: request.requested.challenge_password(),
             bindings: &request.peer.bindings,

@@ -37,6 +37,7 @@ mod renewal_losses;
 mod renewal_overlap;
 mod renewal_window;
 mod serverkeygen;
+mod serverkeygen_losses;
 mod shipped;
 mod stage;
 mod store_failure;

@@ -27,7 +27,7 @@ use crate::support::maker::Maker;
 use crate::support::wire::{Ask, Card, Reply};
 
 /// A house that makes keys for operational certificates.
-async fn house_making(kind: &'static str) -> House {
+pub(crate) async fn house_making(kind: &'static str) -> House {
     House::with(|policy| {
         let word = format!("server-key = \"{kind}\"\nchannel-binding");
         policy.replace("profiles/ldev.toml", "channel-binding", &word);
@@ -58,7 +58,7 @@ fn certificate_in(der: &[u8]) -> Certificate {
 }
 
 /// An answer with an unprotected key.
-fn plain(reply: &Reply) -> (Card, Vec<u8>) {
+pub(crate) fn plain(reply: &Reply) -> (Card, Vec<u8>) {
     let [(key_type, pkcs8), (certificate_type, certificate)] = parts(reply);
     assert_eq!(key_type, "application/pkcs8");
     assert_eq!(certificate_type, "application/pkcs7-mime; smime-type=certs-only");

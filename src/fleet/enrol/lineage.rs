@@ -69,7 +69,8 @@ pub(super) fn next(
         return Err(Refusal::Superseded { holder: head.holder, current: head.serial, way_out }.into());
     }
     let renewable = now <= presented.not_after + renewal.grace();
-    if config.lifecycle().clones().lost_key() == LostKey::Replace
+    // A key that the server made is lost with its answer, whatever policy says of keys that devices make.
+    if (ask.server_key || config.lifecycle().clones().lost_key() == LostKey::Replace)
         && nobody_used(&head, presented, now)
         && renewable
     {

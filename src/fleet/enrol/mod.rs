@@ -31,6 +31,8 @@ pub struct Ask<'a> {
     pub renewal: bool,
     /// SHA-256 of the requested subject public key info.
     pub key: Digest,
+    /// The server makes the key, so the client has none that it could ask with again.
+    pub server_key: bool,
     /// What the subject of the request says. It counts as a claim to be one of these only for who may ask for others.
     pub subject: &'a [(NameAttribute, String)],
     pub credentials: &'a Credentials,
