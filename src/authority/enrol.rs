@@ -123,11 +123,13 @@ impl Authority {
             let committed = match self.decide(request, now)? {
                 Decided::Repeat(issued) => return Ok(Outcome::Issued(issued)),
                 Decided::Issue(grant, expected) => {
+                    let names = check_granted(request, &grant)?;
+                    let place = self.within_quota(&grant, now)?;
+                    // The last thing to stand in the way: what is refused for another reason was not given.
                     if round == 0 {
                         self.admission.count(grant.holder(), now).map_err(Failed::Refused)?;
                     }
-                    let place = self.within_quota(&grant, now)?;
-                    let signed = self.sign_granted(request, &grant, now).await?;
+                    let signed = self.sign_granted(request, &grant, names, now).await?;
                     self.record(request, *grant, signed, expected, now, place).await.map(Outcome::Issued)
                 }
                 Decided::Wait(waiting, expected) => {
@@ -204,10 +206,10 @@ impl Authority {
         &self,
         request: EnrolRequest<'_>,
         grant: &Grant,
+        names: GrantedNames,
         now: Timestamp,
     ) -> Result<Signed, Failed<Refusal>> {
         let profile = request.profile;
-        let names = check_granted(request, grant)?;
         let content = Content {
             profile,
             model: grant.model(),

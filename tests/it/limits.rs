@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vitae::ids::HolderId;
 
-use crate::support::csr::{Csr, key, request};
+use crate::support::csr::{CN, Csr, key, request};
 use crate::support::store::{Faulty, Switch, Trouble};
 use crate::support::wire::{self, Ask, Card, Reply};
 use crate::support::{HOUR, House, Policy};
@@ -200,6 +200,32 @@ async fn certificates_of_one_holder_have_a_rate() {
     house.clock.advance(HOUR);
     assert_eq!(house.ask(None, &ask).await.status, 200, "the token has outlived it");
     wait_told(&renew(&house, &card).await);
+}
+
+/// What is refused was not given, so it takes nothing from the rate, and the reason is not hidden behind it: a device
+/// with wrong names is told so as often as it asks, and what it asks for rightly is still to be had.
+#[tokio::test]
+async fn refused_requests_are_no_certificates() {
+    let house = House::with(|policy| certificates(policy, "1 per hour, burst 2")).await;
+    let (renewed, card) = house.working("BR000001").await;
+    let next = key();
+    for _ in 0..4 {
+        let misnamed = Csr::of(&next).named(&[(CN, "BR000002")]).sign(&next);
+        let reply = house.ask(Some(&card), &Ask::est("simplereenroll", &misnamed)).await;
+        assert_eq!(reply.status, 403, "{}", reply.text());
+    }
+    let id = house.register("BR000003", "deployment").await;
+    let token = house.token(&id, "ldev").await;
+    let ask = |csr: &[u8]| Ask::est("simpleenroll", csr).basic(id.as_str(), &token);
+    for _ in 0..4 {
+        let reply = house.ask(None, &ask(&Csr::of(&next).named(&[(CN, "BR000001")]).sign(&next))).await;
+        assert_eq!(reply.status, 403, "{}", reply.text());
+    }
+    assert_eq!(house.ask(None, &ask(&request(&next))).await.status, 200);
+    assert_eq!(renew(&house, &card).await.status, 200);
+    let token = house.token(&renewed, "tls").await;
+    let ask = Ask::est("tls/simpleenroll", &request(&key())).basic(renewed.as_str(), &token);
+    wait_told(&house.ask(None, &ask).await);
 }
 
 /// E48: who comes when the store has more than enough to do is told so at once.
