@@ -125,8 +125,9 @@ impl Authority {
                 Decided::Issue(grant, expected) => {
                     let names = check_granted(request, &grant)?;
                     let place = self.within_quota(&grant, now)?;
-                    // The last thing to stand in the way: what is refused for another reason was not given.
-                    if round == 0 {
+                    // The last thing to stand in the way: what is refused for another reason was not given. A key that
+                    // the authority made was counted before it cost anything.
+                    if round == 0 && !request.server_key {
                         self.admission.count(grant.holder(), now).map_err(Failed::Refused)?;
                     }
                     let signed = self.sign_granted(request, &grant, names, now).await?;
@@ -170,7 +171,7 @@ impl Authority {
             Decision::Repeat(serial) => Ok(Decided::Repeat(self.recall(&view, serial)?)),
             Decision::Issue(grant) => {
                 self.check_issuer(&view, request.profile)?;
-                self.check_renewed_names(&view, request, &grant)?;
+                self.check_renewed_names(&view, request.requested, &grant)?;
                 Ok(Decided::Issue(grant, view.into_expected()))
             }
             Decision::Wait(waiting) => {
@@ -190,16 +191,16 @@ impl Authority {
         Ok(Issued { serial, certificate, event: row.issued.event })
     }
 
-    fn check_renewed_names(
+    pub(super) fn check_renewed_names(
         &self,
         view: &dyn View,
-        request: EnrolRequest<'_>,
+        requested: &Requested,
         grant: &Grant,
     ) -> Result<(), Failed<Refusal>> {
         let Proof::CurrentCertificate { serial } = grant.proof() else { return Ok(()) };
         let current = self.recall(view, *serial)?;
         let current = Certificate::from_der(current.certificate()).map_err(own_fault)?;
-        identity::check_renewal(request.requested, grant.holder(), &current)
+        identity::check_renewal(requested, grant.holder(), &current)
     }
 
     async fn sign_granted(
@@ -229,7 +230,7 @@ impl Authority {
     }
 
     /// What a revoked CA signs is good for nobody, up to its root.
-    fn check_issuer<R>(&self, view: &dyn View, profile: &Profile) -> Result<(), Failed<R>> {
+    pub(super) fn check_issuer<R>(&self, view: &dyn View, profile: &Profile) -> Result<(), Failed<R>> {
         let mut above = Some(self.issuer_of(profile)?);
         while let Some(ca) = above {
             let row = ca.serial().map(|serial| rows::certificate(view, &serial)).transpose()?.flatten();
@@ -364,17 +365,27 @@ fn own_fault<R>(error: impl std::fmt::Display) -> Failed<R> {
 /// What the request itself says, held against what is granted; the names that the certificate will have.
 fn check_granted(request: EnrolRequest<'_>, grant: &Grant) -> Result<GrantedNames, Failed<Refusal>> {
     check_key_kind(request, grant)?;
-    check_usages(request, grant)?;
+    check_wishes(request.profile, request.renewal, request.requested, grant)
+}
+
+/// The same for all that is not the key.
+pub(super) fn check_wishes(
+    profile: &Profile,
+    renewal: bool,
+    requested: &Requested,
+    grant: &Grant,
+) -> Result<GrantedNames, Failed<Refusal>> {
+    check_usages(profile, requested, grant)?;
     // The record can hold texts that a certificate cannot: coming again later would not help.
     let names = identity::encode(grant).map_err(|error| {
         Failed::Refused(Refusal::Unnameable {
             holder: grant.holder().clone(),
-            profile: request.profile.name().clone(),
+            profile: profile.name().clone(),
             reason: error.to_string(),
         })
     })?;
-    if !request.renewal {
-        identity::check_first(request.requested, grant, &names)?;
+    if !renewal {
+        identity::check_first(requested, grant, &names)?;
     }
     Ok(names)
 }
@@ -403,14 +414,14 @@ fn check_key_kind(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed
 }
 
 /// Usages come from the profile alone. A request that wants only others would get a certificate it cannot use (B11).
-fn check_usages(request: EnrolRequest<'_>, grant: &Grant) -> Result<(), Failed<Refusal>> {
-    let asked = request.requested.extended_key_usages();
-    let given = issue::usages_of(request.profile);
+fn check_usages(profile: &Profile, requested: &Requested, grant: &Grant) -> Result<(), Failed<Refusal>> {
+    let asked = requested.extended_key_usages();
+    let given = issue::usages_of(profile);
     if asked.is_empty() || asked.iter().any(|usage| given.contains(usage)) {
         return Ok(());
     }
     Err(Failed::Refused(Refusal::UsageNotGiven {
         holder: grant.holder().clone(),
-        profile: request.profile.name().clone(),
+        profile: profile.name().clone(),
     }))
 }

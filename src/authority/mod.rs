@@ -39,7 +39,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Semaphore;
 
 pub use admission::InProgress;
 pub use approve::{ApprovalFilter, ApprovalView, ApproveRefused, PendingApproval};
@@ -85,8 +84,7 @@ pub struct Authority {
     dir: PathBuf,
     cas: BTreeMap<CaName, IssuingCa>,
     listener: ArcSwapOption<ListenerIdentity>,
-    /// Only so many RSA keys are made at the same time: each takes a processor.
-    making_keys: Arc<Semaphore>,
+    making_keys: server_key::Making,
     /// Goes up with every commit that changes a certificate's status: caches of status answers follow it.
     status_epoch: Arc<AtomicU64>,
     /// What registration authorities have asked for and is not in the record yet.
@@ -140,7 +138,7 @@ impl Authority {
             dir: dir.to_owned(),
             cas,
             listener: ArcSwapOption::empty(),
-            making_keys: Arc::new(Semaphore::new(server_key::AT_ONCE)),
+            making_keys: server_key::Making::new(),
             status_epoch: Arc::default(),
             under_way: quota::UnderWay::default(),
             admission,

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use super::caller::Peer;
-use super::enrol::{EnrolRequest, Issued};
+use super::enrol::{EnrolRequest, Issued, check_wishes};
 use super::error::Failed;
 use super::{Authority, files, identity};
 use crate::clock::Timestamp;
 use crate::config::{Profile, SubjectKey};
-use crate::fleet::enrol::{self, Ask, ClientCertificate, Credentials, Decision, EnrolError, Refusal};
+use crate::fleet::enrol::{self, Ask, Class, ClientCertificate, Credentials, Decision, EnrolError, Refusal};
 use crate::fleet::rows::{self, Status};
 use crate::ids::{Digest, HolderId};
 use crate::keys::made::{MadeKey, MadeKind};
@@ -26,7 +27,29 @@ use crate::pki::key::PublicKey;
 use crate::store::{StoreError, View};
 
 /// RSA keys that are made at the same time. One takes a processor for up to some seconds.
-pub(super) const AT_ONCE: usize = 1;
+const AT_ONCE: usize = 1;
+
+/// RSA keys that are made or waited for. Whoever came behind them would wait in vain, and keep a place among the
+/// enrolments in progress all the while.
+const QUEUE: usize = 8;
+
+/// Where RSA keys are made, one after the other.
+pub(super) struct Making {
+    queue: Arc<Semaphore>,
+    now: Arc<Semaphore>,
+}
+
+impl Making {
+    pub(super) fn new() -> Self {
+        Self { queue: Arc::new(Semaphore::new(QUEUE)), now: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// A place in the queue, given back when it is dropped.
+    fn line_up(&self) -> Result<OwnedSemaphorePermit, Failed<Refusal>> {
+        let place = Arc::clone(&self.queue).try_acquire_owned();
+        place.map_err(|_| Failed::Refused(Refusal::TooManyEnrolments))
+    }
+}
 
 /// A request for a key and its certificate.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +81,8 @@ impl Authority {
     /// Makes a key of the profile's kind and certifies it as [`Self::enrol`] does any other. A client that presents its
     /// current certificate of this profile renews it by that.
     ///
-    /// Nothing is made before the client has proven who it is and the key can reach it.
+    /// Nothing is made before the client has proven who it is, nothing but the key is missing for the certificate, and
+    /// the key can reach it.
     pub async fn enrol_with_server_key(
         &self,
         request: ServerKeyRequest<'_>,
@@ -69,7 +93,14 @@ impl Authority {
             Ok(prepared) => prepared,
             Err(Failed::Refused(refusal)) => {
                 let holder = refusal.proven_holder().map(tracing::field::display);
-                tracing::info!(code = refusal.code(), profile = %profile.name(), holder, "no key made");
+                match refusal.class() {
+                    Class::Later => {
+                        tracing::debug!(code = refusal.code(), profile = %profile.name(), holder, "no key made");
+                    }
+                    _ => {
+                        tracing::info!(code = refusal.code(), profile = %profile.name(), holder, "no key made")
+                    }
+                }
                 self.record_refusal(profile, request.peer.address, request.credentials, &refusal).await;
                 return Err(Failed::Refused(refusal));
             }
@@ -110,7 +141,7 @@ impl Authority {
     ) -> Result<(PublicKey, SentKey), Failed<Refusal>> {
         let kind = made_kind(request.profile)?;
         let now = self.clock.now();
-        let holder = self.proven(request, renewal, now)?;
+        let holder = self.granted(request, renewal, now)?;
         let unfit =
             |reason: String| Failed::Refused(Refusal::KeyProtection { holder: holder.clone(), reason });
         let opener = match request.protection {
@@ -124,7 +155,13 @@ impl Authority {
                 Some(address.map_err(|error| unfit(error.to_string()))?)
             }
         };
-        let key = self.make(kind).await?;
+        let place = match kind {
+            MadeKind::P256 | MadeKind::P384 => None,
+            _ => Some(self.making_keys.line_up()?),
+        };
+        // The key is what costs: it counts as soon as it is made, whatever becomes of its certificate.
+        self.admission.count(&holder, now).map_err(Failed::Refused)?;
+        let key = self.make(kind, place).await?;
         let public = PublicKey::from_spki_der(key.public_key()).map_err(own_fault)?;
         let sent = match envelope {
             None => SentKey::Plain(key.into_pkcs8()),
@@ -139,8 +176,8 @@ impl Authority {
         Ok((public, sent))
     }
 
-    /// Whether a key of the client's own would be certified, and whose it would be.
-    fn proven(
+    /// Whether a key of the client's own would be certified now, and whose it would be.
+    fn granted(
         &self,
         request: ServerKeyRequest<'_>,
         renewal: bool,
@@ -158,13 +195,24 @@ impl Authority {
             challenge: request.requested.challenge_password(),
             bindings: &request.peer.bindings,
         };
-        match enrol::decide(&*self.snapshot()?, &self.config, &ask, now) {
-            Ok(Decision::Issue(grant)) => Ok(grant.holder().clone()),
+        let snapshot = self.snapshot()?;
+        let grant = match enrol::decide(&*snapshot, &self.config, &ask, now) {
+            Ok(Decision::Issue(grant)) => grant,
             // Everything else depends on a key that the client has.
-            Ok(_) => Err(Failed::Refused(Refusal::OwnKeyNeeded { profile: request.profile.name().clone() })),
-            Err(EnrolError::Refused(refusal)) => Err(Failed::Refused(refusal)),
-            Err(EnrolError::Store(error)) => Err(error.into()),
-        }
+            Ok(_) => {
+                return Err(Failed::Refused(Refusal::OwnKeyNeeded {
+                    profile: request.profile.name().clone(),
+                }));
+            }
+            Err(EnrolError::Refused(refusal)) => return Err(Failed::Refused(refusal)),
+            Err(EnrolError::Store(error)) => return Err(error.into()),
+        };
+        self.check_issuer(&*snapshot, request.profile)?;
+        self.check_renewed_names(&*snapshot, request.requested, &grant)?;
+        check_wishes(request.profile, renewal, request.requested, &grant)?;
+        // The place is for the certificate, which takes one of its own.
+        self.within_quota(&grant, now)?;
+        Ok(grant.holder().clone())
     }
 
     /// Finds what the request names, among the secrets here and the keys that this holder is known to have (E52).
@@ -234,14 +282,17 @@ impl Authority {
         Ok(found)
     }
 
-    async fn make(&self, kind: MadeKind) -> Result<MadeKey, Failed<Refusal>> {
-        if matches!(kind, MadeKind::P256 | MadeKind::P384) {
-            return Ok(MadeKey::generate(kind)?);
-        }
-        let place = Arc::clone(&self.making_keys).acquire_owned().await.map_err(own_fault)?;
+    /// `place`: in the queue of those that take long.
+    async fn make(
+        &self,
+        kind: MadeKind,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<MadeKey, Failed<Refusal>> {
+        let Some(place) = place else { return Ok(MadeKey::generate(kind)?) };
+        let turn = Arc::clone(&self.making_keys.now).acquire_owned().await.map_err(own_fault)?;
         let made = tokio::task::spawn_blocking(move || {
             // Given back when the key is there, even if nobody waits for it any more.
-            let _place = place;
+            let _both = (place, turn);
             MadeKey::generate(kind)
         });
         Ok(made.await.map_err(own_fault)??)
@@ -298,4 +349,22 @@ fn made_kind(profile: &Profile) -> Result<MadeKind, Failed<Refusal>> {
 
 fn own_fault(error: impl std::fmt::Display) -> Failed<Refusal> {
     Failed::Unavailable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    /// E48: so many wait, the next is told at once, and each gives its place back.
+    #[test]
+    fn the_queue_for_rsa_keys_has_an_end() {
+        let making = Making::new();
+        let mut waiting: Vec<_> = (0..QUEUE).map(|_| making.line_up().unwrap()).collect();
+        assert!(matches!(making.line_up(), Err(Failed::Refused(Refusal::TooManyEnrolments))));
+        waiting.pop();
+        waiting.push(making.line_up().unwrap());
+        assert!(making.line_up().is_err());
+    }
 }

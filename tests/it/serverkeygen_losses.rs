@@ -5,9 +5,11 @@ use std::time::Duration;
 use vitae::authority::{Peer, PresentedChain};
 use vitae::ids::HolderId;
 
+use crate::key_envelope::{AES256_WRAP, CAPABILITIES, SECRET_ID, able};
 use crate::serverkeygen::{house_making, plain};
 use crate::support::House;
-use crate::support::csr::{Csr, key};
+use crate::support::csr::{CN, Csr, attribute, eku, key};
+use crate::support::der::{octets, tlv};
 use crate::support::wire::{Ask, Card, Reply};
 
 /// Renews by a key that the server makes.
@@ -56,4 +58,33 @@ async fn a_second_key_of_ones_own_is_still_a_copy() {
         assert_eq!(reply.status, status, "{}", reply.text());
     }
     assert_eq!(suspicions(&house, &id), 1);
+}
+
+/// E50: everything that can be said against a request is said before a key is looked for, let alone made.
+#[tokio::test]
+async fn a_request_is_judged_before_a_key_is_made() {
+    let house = house_making("rsa-2048").await;
+    let (_, card) = house.working("BR000001").await;
+    let id = house.register("BR000002", "deployment").await;
+    let token = house.token(&id, "ldev").await;
+    // A secret that nobody has would be the next thing to be found wrong.
+    let hidden = |csr: Csr| {
+        let mut csr = csr;
+        csr.attributes.push(attribute(SECRET_ID, &[octets(b"fleet-8")]));
+        csr.attributes.push(attribute(CAPABILITIES, &[tlv(0x30, &able(AES256_WRAP))]));
+        Ask::est("ldev/serverkeygen", &csr.signed_falsely())
+    };
+    let csr = || Csr::of(&key());
+    for (card, ask, status, text) in [
+        (None, hidden(csr().named(&[(CN, "BR000003")])), 403, "BR000003"),
+        (None, hidden(csr().asking(&[eku(&["1.3.6.1.5.5.7.3.9"])])), 403, "usages"),
+        (Some(&card), hidden(csr()), 403, "subject"),
+        (Some(&card), hidden(csr().repeating(&card.certificate())), 400, "shared secret"),
+        (None, hidden(csr()), 400, "shared secret"),
+    ] {
+        let ask = if card.is_some() { ask } else { ask.basic(id.as_str(), &token) };
+        let reply = house.ask(card, &ask).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert!(reply.text().contains(text), "{}", reply.text());
+    }
 }
