@@ -226,7 +226,28 @@ hex_bytes!(
     /// A SHA-256 digest.
     Digest, 32, "a SHA-256 digest");
 
+/// One of the lists into which a CA's revoked certificates are divided.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShardId {
+    pub ca: CaName,
+    pub shard: u32,
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.ca, self.shard)
+    }
+}
+
 impl Serial {
+    /// Which of `shards` lists is to show it: by its random part, so that all grow alike whatever is issued when.
+    pub fn shard(&self, shards: u32) -> u32 {
+        let [.., a, b, c, d] = self.0;
+        // Scaled, not divided: every shard gets the same share of all numbers, to one in four thousand million.
+        let scaled = u64::from(u32::from_be_bytes([a, b, c, d])) * u64::from(shards);
+        u32::try_from(scaled >> 32).unwrap_or(0)
+    }
+
     pub fn generate(now: Timestamp, random: &dyn Random) -> Self {
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&now.millis().to_be_bytes()[2..]);
@@ -251,6 +272,19 @@ impl Digest {
         out.copy_from_slice(hash.as_ref());
         Self(out)
     }
+}
+
+/// What a revocation list says of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Revoked, or on hold when that is the reason.
+    Revoked {
+        reason: Reason,
+        /// When the key was compromised, or is thought to have been (RFC 5280 section 5.3.2).
+        invalid_since: Option<Timestamp>,
+    },
+    /// No longer on hold: said by delta lists alone (removeFromCRL, RFC 5280 section 5.3.1).
+    Released,
 }
 
 /// Why a certificate is revoked (RFC 5280 section 5.3.1), without those a CA of devices never uses.

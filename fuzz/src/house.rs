@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use hyper::{Request, Response};
 use tokio::runtime::Runtime;
 use vitae::authority::{self, Authority, Fold, Peer, RevocationAsked};
@@ -92,12 +92,15 @@ impl House {
         self.reply(self.status.handle(request))
     }
 
-    fn reply(&self, answer: impl Future<Output = Response<Full<Bytes>>>) -> Reply {
+    fn reply<B>(&self, answer: impl Future<Output = Response<B>>) -> Reply
+    where
+        B: Body<Data = Bytes, Error: std::fmt::Debug>,
+    {
         let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.commits.load(Ordering::SeqCst);
         let (head, body) = runtime.block_on(async {
             let (head, body) = answer.await.into_parts();
-            let Ok(body) = body.collect().await;
+            let body = body.collect().await.expect("what is published can be read");
             (Response::from_parts(head, ()), body.to_bytes().to_vec())
         });
         Reply { head, body, commits: self.commits.load(Ordering::SeqCst) - before }
@@ -144,7 +147,7 @@ impl Furnished {
             let csr = super::by_hand::request_of(scalar);
             let request = super::est_door::enroll(&device, &token().await, &csr);
             let (head, body) = vitae::est::handle(&authority, &Peer::default(), request).await.into_parts();
-            let Ok(body) = body.collect().await;
+            let body = body.collect().await.expect("what is published can be read");
             assert_eq!(head.status, 200, "{body:?}");
             let issued = super::est_door::certificate_in(&body.to_bytes());
             serials.push(Certificate::from_der(&issued).expect("a certificate").serial().expect("of ours"));

@@ -28,7 +28,8 @@ pub(super) async fn publish(
     State(authority): State<Arc<Authority>>,
     By(operator): By,
     Path(ca): Path<String>,
-) -> Result<Json<CrlView>, Problem> {
+) -> Result<Json<Vec<CrlView>>, Problem> {
     let ca: CaName = ca.parse()?;
-    Ok(Json(CrlView::of(&ca, &*authority.publish_crl(&operator, &ca).await?)))
+    let lists = authority.publish_crl(&operator, &ca).await?;
+    Ok(Json(lists.iter().map(|list| CrlView::of(list)).collect()))
 }

@@ -45,8 +45,13 @@ pub const ROUTES: [(&str, &str, Option<&str>, &str); 24] = [
     ),
     ("post", "/api/v1/revocations", Some("certificate.revoke"), "Revoke certificates, all or none"),
     ("get", "/api/v1/cas", Some("ca.read"), "List the CAs"),
-    ("get", "/api/v1/crls", Some("crl.read"), "List the published CRLs"),
-    ("post", "/api/v1/crls/{ca}", Some("crl.publish"), "Publish a fresh CRL of a CA"),
+    (
+        "get",
+        "/api/v1/crls",
+        Some("crl.read"),
+        "List the published CRLs, complete ones and deltas, by CA and shard",
+    ),
+    ("post", "/api/v1/crls/{ca}", Some("crl.publish"), "Publish fresh CRLs of all shards of a CA"),
     ("get", "/api/v1/log", Some("log.read"), "Size and root of the ledger's Merkle tree"),
     ("post", "/api/v1/log/verify", Some("log.verify"), "Recompute the tree and every table"),
 ];

@@ -1,11 +1,11 @@
 //! The certification authorities of the hierarchy, with their keys and what they publish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use x509_cert::name::Name;
 
 use super::Authority;
@@ -26,8 +26,15 @@ use crate::pki::ocsp::{HashAlg, issuer_hashes};
 use crate::pki::pem;
 use crate::store::View;
 
-/// The one shard of every CA's list.
-pub(super) const SHARD: u32 = 0;
+/// The shard of what is not divided: the certificates of CAs, and those that name no list.
+pub(super) const FIRST_SHARD: u32 = 0;
+
+/// What is served of one shard.
+#[derive(Clone, Debug)]
+pub struct ShardLists {
+    pub complete: Arc<PublishedCrl>,
+    pub delta: Option<Arc<PublishedCrl>>,
+}
 
 /// One CA: what it is, its certificate and its key.
 pub struct IssuingCa {
@@ -39,11 +46,15 @@ pub struct IssuingCa {
     pub(super) signer: Arc<dyn Signer>,
     /// Delegated OCSP signer (RFC 6960 section 4.2.2.2); absent only before the first upkeep.
     pub(super) ocsp: ArcSwapOption<OcspSigner>,
-    pub(super) crl: ArcSwapOption<PublishedCrl>,
-    /// Builds of the list wait for each other here.
+    pub(super) lists: ArcSwap<BTreeMap<u32, ShardLists>>,
+    /// Builds of lists wait for each other here.
     pub(super) publishing: tokio::sync::Mutex<()>,
+    /// Shards whose change somebody waits to see listed: the next build takes them along.
+    pub(super) wanted: Mutex<BTreeSet<u32>>,
     hashes: Vec<(HashAlg, Vec<u8>, Vec<u8>)>,
-    crl_url: String,
+    status_url: String,
+    /// Where lists were when this CA was made: the certificates of CAs below it, and early ones of others, name that.
+    first_status_url: Option<String>,
     issuer_url: String,
     ocsp_url: String,
 }
@@ -90,13 +101,52 @@ impl IssuingCa {
         &self.public_key
     }
 
-    /// The list that is published now.
-    pub fn crl(&self) -> Option<Arc<PublishedCrl>> {
-        self.crl.load_full()
+    /// What is published now, by shard.
+    pub fn lists(&self) -> Arc<BTreeMap<u32, ShardLists>> {
+        self.lists.load_full()
     }
 
-    pub(super) fn crl_url(&self) -> &str {
-        &self.crl_url
+    /// The complete list of a shard.
+    pub fn list(&self, shard: u32) -> Option<Arc<PublishedCrl>> {
+        self.lists.load().get(&shard).map(|lists| Arc::clone(&lists.complete))
+    }
+
+    /// The delta list of a shard.
+    pub fn delta(&self, shard: u32) -> Option<Arc<PublishedCrl>> {
+        self.lists.load().get(&shard)?.delta.clone()
+    }
+
+    /// Whether there is a list for every certificate that may be issued.
+    pub fn has_every_list(&self) -> bool {
+        let lists = self.lists.load();
+        (0..self.settings.crl_shards()).all(|shard| lists.contains_key(&shard))
+    }
+
+    pub(super) fn crl_url(&self, shard: u32) -> String {
+        list_url(&self.status_url, self.name(), shard)
+    }
+
+    pub(super) fn delta_url(&self, shard: u32) -> String {
+        format!("{}/crl/{}/{shard}-delta.crl", self.status_url, self.name())
+    }
+
+    /// All URLs under which certificates know a shard's list: the one of today, then those that the record has. A client
+    /// accepts a list that names the URL of its certificate, octet by octet (RFC 5280 section 6.3.3 (b) (2) (i)).
+    pub(super) fn scope_names(&self, shard: u32, recorded: &[String]) -> Vec<String> {
+        let first = self.first_status_url.as_ref().filter(|_| shard == FIRST_SHARD);
+        let first = first.map(|url| list_url(url, self.name(), shard));
+        let mut names = vec![self.crl_url(shard)];
+        for name in recorded.iter().cloned().chain(first) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// It can have no CA below it, and is not its own issuer: all that it has issued are end entities.
+    pub(super) fn has_users_only(&self) -> bool {
+        self.certificate.path_len() == Some(0) && self.settings.issuer().is_some()
     }
 
     pub(super) fn issuer_url(&self) -> &str {
@@ -123,10 +173,20 @@ pub(super) struct Urls {
 pub(super) fn urls(config: &Config, ca: &CaName) -> Urls {
     let base = config.server().status_url();
     Urls {
-        crl: format!("{base}/crl/{ca}/{SHARD}.crl"),
+        crl: list_url(base, ca, FIRST_SHARD),
         issuer: format!("{base}/ca/{ca}.cer"),
         ocsp: format!("{base}/ocsp"),
     }
+}
+
+fn list_url(base: &str, ca: &CaName, shard: u32) -> String {
+    format!("{base}/crl/{ca}/{shard}.crl")
+}
+
+/// The status address in the certificate of a CA.
+fn status_url_in(certificate: &Certificate, issuer: &CaName) -> Option<String> {
+    let path = list_url("", issuer, FIRST_SHARD);
+    certificate.crl_urls().iter().find_map(|url| url.strip_suffix(&path).map(str::to_owned))
 }
 
 /// Loads every CA of the configuration and holds it against its record.
@@ -173,14 +233,16 @@ fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<I
     Ok(IssuingCa {
         settings: settings.clone(),
         judge: lint::Issuer::read(certificate.der()),
+        first_status_url: status_url_in(&certificate, settings.issuer().unwrap_or(name)),
         certificate,
         public_key,
         signer: Arc::new(signer),
         ocsp: ArcSwapOption::empty(),
-        crl: ArcSwapOption::empty(),
+        lists: ArcSwap::default(),
         publishing: tokio::sync::Mutex::new(()),
+        wanted: Mutex::default(),
         hashes,
-        crl_url: urls.crl,
+        status_url: config.server().status_url().to_owned(),
         issuer_url: urls.issuer,
         ocsp_url: urls.ocsp,
     })

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::Authority;
 use super::enrol::SAME_REFUSAL_AGAIN;
-use super::movement::cas_of;
+use super::movement::shards_of;
 use crate::clock::Timestamp;
 use crate::fleet::enrol::Suspicion;
 use crate::fleet::movement::{self, Holdings};
@@ -37,9 +37,9 @@ impl Authority {
             _ => None,
         });
         tracing::warn!(%holder, %presented, %current, ?source, moved, "a copy is suspected");
-        let cas = self.snapshot().and_then(|view| cas_of(&*view, &facts));
-        match cas {
-            Ok(cas) => drop(self.publish_all_covering(&cas, committed.first).await),
+        let shards = self.snapshot().and_then(|view| shards_of(&*view, &facts));
+        match shards {
+            Ok(shards) => drop(self.publish_covering(&shards, committed.first).await),
             Err(error) => tracing::error!(%holder, %error, "the lists follow with the next upkeep"),
         }
     }

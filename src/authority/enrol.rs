@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Authority;
 use super::approve::PendingApproval;
-use super::ca::{IssuingCa, SHARD};
+use super::ca::IssuingCa;
 use super::error::Failed;
 use super::identity::{self, GrantedNames};
 use super::issue::{self, Content, Signed};
@@ -281,7 +281,7 @@ impl Authority {
                 .renewal()
                 .map(|renewal| Window::of(renewal, &signed.serial, signed.not_before, signed.not_after)),
             key: request.key.digest(),
-            shard: SHARD,
+            shard: signed.shard,
             source: request.source,
             server_key: request.server_key,
             certificate: Der(signed.der.clone()),

@@ -55,8 +55,17 @@ pub(super) fn admin(dir: &Path, name: &str) -> PathBuf {
     dir.join("admin").join(name)
 }
 
+/// The folder of the published lists.
+pub(super) fn crls(dir: &Path) -> PathBuf {
+    dir.join("crl")
+}
+
 pub(super) fn crl(dir: &Path, ca: &CaName, shard: u32) -> PathBuf {
-    dir.join("crl").join(format!("{ca}-{shard}.crl"))
+    crls(dir).join(format!("{ca}-{shard}.crl"))
+}
+
+pub(super) fn delta_crl(dir: &Path, ca: &CaName, shard: u32) -> PathBuf {
+    crls(dir).join(format!("{ca}-{shard}-delta.crl"))
 }
 
 /// Replaces `path` by a file that holds exactly `bytes`: written beside it, synced, then renamed.

@@ -6,7 +6,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
 use super::Authority;
-use super::ca::IssuingCa;
+use super::ca::{FIRST_SHARD, IssuingCa};
 use super::error::Failed;
 use crate::clock::Timestamp;
 use crate::config::{KeyUsageBit, Profile};
@@ -29,6 +29,8 @@ pub(super) struct Content<'a> {
 /// A signed certificate that is not yet recorded.
 pub(super) struct Signed {
     pub(super) serial: Serial,
+    /// The shard whose list it names, for ever.
+    pub(super) shard: u32,
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,
     pub(super) der: Vec<u8>,
@@ -43,11 +45,16 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Signed, Failed<R>> {
         let serial = Serial::generate(now, &*self.random);
+        let shard = if content.profile.revocation_pointers() {
+            serial.shard(ca.settings().crl_shards())
+        } else {
+            FIRST_SHARD
+        };
         let (not_before, not_after) = validity(ca, content.profile, content.model, now);
         let template = CertificateTemplate {
             serial,
             issuer: ca.subject().clone(),
-            extensions: extensions(ca, &content).map_err(unbuildable)?,
+            extensions: extensions(ca, shard, &content).map_err(unbuildable)?,
             subject: content.subject,
             not_before,
             not_after,
@@ -66,7 +73,7 @@ impl Authority {
                 finding.text
             )));
         }
-        Ok(Signed { serial, not_before, not_after, der })
+        Ok(Signed { serial, shard, not_before, not_after, der })
     }
 }
 
@@ -87,7 +94,7 @@ fn validity(
     (not_before, not_after)
 }
 
-fn extensions(ca: &IssuingCa, content: &Content<'_>) -> Result<Vec<Extension>, ExtensionError> {
+fn extensions(ca: &IssuingCa, shard: u32, content: &Content<'_>) -> Result<Vec<Extension>, ExtensionError> {
     let profile = content.profile;
     let mut list =
         vec![ext::subject_key_id(content.key.key_id()), ext::authority_key_id(ca.public_key().key_id())];
@@ -109,7 +116,7 @@ fn extensions(ca: &IssuingCa, content: &Content<'_>) -> Result<Vec<Extension>, E
         list.push(ext::ocsp_no_check());
     }
     if profile.revocation_pointers() {
-        list.push(ext::crl_distribution_point(ca.crl_url())?);
+        list.push(ext::crl_distribution_point(&ca.crl_url(shard))?);
         list.push(ext::authority_info_access(Some(ca.ocsp_url()), Some(ca.issuer_url()))?);
     }
     Ok(list)

@@ -9,7 +9,7 @@ use super::caller::{Operator, OperatorRefused, permit};
 use super::error::Failed;
 use crate::fleet::movement::{self, Details, Holdings};
 use crate::fleet::{Device, Fact, rows};
-use crate::ids::{CaName, EventNumber, HolderId, Serial, StageName};
+use crate::ids::{EventNumber, HolderId, Serial, ShardId, StageName};
 use crate::store::{StoreError, View};
 
 /// Why a device was not moved.
@@ -69,7 +69,7 @@ impl Authority {
             held: Vec::new(),
             released: Vec::new(),
         };
-        let cas = cas_of(&*snapshot, &facts)?;
+        let shards = shards_of(&*snapshot, &facts)?;
         for fact in facts {
             let (serial, list) = match fact {
                 Fact::DeviceMoved { from, transition, .. } => {
@@ -86,21 +86,21 @@ impl Authority {
         }
         drop(snapshot);
         tracing::info!(device = %id, stage = %to, transition = moved.transition, event = %moved.event, "moved");
-        self.publish_all_covering(&cas, committed.first).await;
+        self.publish_covering(&shards, committed.first).await;
         Ok(moved)
     }
 }
 
-/// The CAs whose lists these facts change.
-pub(super) fn cas_of(view: &dyn View, facts: &[Fact]) -> Result<BTreeSet<CaName>, StoreError> {
-    let mut cas = BTreeSet::new();
+/// The shards whose lists these facts change.
+pub(super) fn shards_of(view: &dyn View, facts: &[Fact]) -> Result<BTreeSet<ShardId>, StoreError> {
+    let mut shards = BTreeSet::new();
     for fact in facts {
         if let Fact::CertificateRevoked { serial, .. }
         | Fact::CertificateHeld { serial, .. }
         | Fact::CertificateReleased { serial, .. } = fact
         {
-            cas.extend(rows::certificate(view, serial)?.map(|row| row.ca));
+            shards.extend(rows::certificate(view, serial)?.map(|row| row.shard_id()));
         }
     }
-    Ok(cas)
+    Ok(shards)
 }

@@ -6,7 +6,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use zeroize::Zeroizing;
 
 use super::Authority;
-use super::ca::{IssuingCa, OcspSigner, SHARD};
+use super::ca::{IssuingCa, OcspSigner};
 use super::error::{Failed, OpenError};
 use super::files;
 use super::identity;
@@ -152,7 +152,7 @@ impl Authority {
             not_after: signed.not_after,
             renew: None,
             key: public.digest(),
-            shard: SHARD,
+            shard: signed.shard,
             source: None,
             server_key: false,
             certificate: Der(signed.der.clone()),

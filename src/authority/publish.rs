@@ -1,33 +1,53 @@
-//! Builds, signs and publishes the certificate revocation list of a CA (RFC 5280 section 5).
+//! Publishes the revocation lists of a CA's shards (RFC 5280 section 5), complete ones and deltas.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 
 use super::Authority;
-use super::ca::{IssuingCa, SHARD, file_error};
+use super::ca::{self, IssuingCa, ShardLists};
 use super::caller::{Operator, OperatorRefused, permit};
 use super::error::{Failed, OpenError};
 use super::files;
+use super::list_file::{Content, Written, sync_folder};
+use super::list_schedule::{Due, Known, due, is_scheduled};
+use super::press::{Facts, Order, Press, PressError, aside, file_error};
 use crate::clock::Timestamp;
-use crate::fleet::apply::RevokedRow;
-use crate::fleet::rows::{self, CRL, CrlRow, REVOKED_BY_CA};
-use crate::fleet::{Actor, Fact};
-use crate::ids::{CaName, Digest, EventNumber};
-use crate::pki::crl::{CrlEntry, CrlTemplate};
+use crate::fleet::Actor;
+use crate::fleet::listing::{self, CrlRow};
+use crate::fleet::rows::CRL;
+use crate::ids::{CaName, Digest, EventNumber, ShardId};
 use crate::store::{Expected, StoreError, View};
+
+/// As many shards are recorded by one commit: each keeps files open until then.
+const AT_ONCE: usize = 32;
 
 /// A list as it is served.
 #[derive(Debug)]
 pub struct PublishedCrl {
+    pub shard: ShardId,
     pub number: u64,
+    /// For a delta: the number of the complete list that it goes on from.
+    pub base: Option<u64>,
     pub this_update: Timestamp,
     pub next_update: Timestamp,
     pub entries: u64,
-    /// Every event below this number is in it.
+    /// Every event below this number is in it; for a delta, in it or in its base.
     pub covers: EventNumber,
+    /// SHA-256 of its DER.
     pub digest: Digest,
-    pub der: Arc<[u8]>,
+    pub bytes: u64,
+    pub content: Content,
+}
+
+impl PublishedCrl {
+    /// Its DER, however long it is. Waits for the disk.
+    pub fn whole(&self) -> std::io::Result<Vec<u8>> {
+        let mut der = vec![0; usize::try_from(self.bytes).map_err(std::io::Error::other)?];
+        self.content.read_at(0, &mut der)?;
+        Ok(der)
+    }
 }
 
 /// Why a list cannot be published on command.
@@ -39,197 +59,381 @@ pub enum PublishRefused {
     UnknownCa(CaName),
 }
 
-/// Everything a list is made of, read from one snapshot.
-struct Contents {
-    entries: Vec<CrlEntry>,
-    covers: EventNumber,
-    last: Option<CrlRow>,
-    last_bytes: Option<Vec<u8>>,
-    newest: Timestamp,
+impl<R> From<PressError> for Failed<R> {
+    fn from(error: PressError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }
 
 impl Authority {
-    /// Publishes a fresh list of one CA on command.
+    /// Publishes fresh lists of all shards of one CA on command, and gives the complete ones.
     pub async fn publish_crl(
         &self,
         operator: &Operator,
         ca: &CaName,
-    ) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
+    ) -> Result<Vec<Arc<PublishedCrl>>, Failed<PublishRefused>> {
         permit(operator, "crl.publish")?;
         let ca = self.ca(ca).ok_or_else(|| Failed::Refused(PublishRefused::UnknownCa(ca.clone())))?;
         let _turn = ca.publishing.lock().await;
-        self.build_and_publish(ca, operator.actor()).await
+        let orders = {
+            let snapshot = self.snapshot()?;
+            let shards = shards_in_use(&*snapshot, ca)?;
+            self.orders(&*snapshot, ca, &shards.into_iter().collect())?
+        };
+        self.publish(ca, orders, operator.actor()).await
     }
 
-    /// Makes sure that the published list has event `event` in it. Callers who wait at the same time share a build.
+    /// Publishes the lists that must show event `event`, and gives those that do. That it is done does not depend on the
+    /// outcome here: a list that cannot be built now is built by the next upkeep, and OCSP answers from the record
+    /// meanwhile. Whoever waits at the same time shares a build, whichever shards of a CA he waits for.
     pub(super) async fn publish_covering(
         &self,
-        ca: &IssuingCa,
+        shards: &BTreeSet<ShardId>,
         event: EventNumber,
-    ) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
-        let _turn = ca.publishing.lock().await;
-        match ca.crl() {
-            Some(list) if list.covers > event => Ok(list),
-            _ => self.build_and_publish(ca, Actor::System).await,
+    ) -> Vec<Arc<PublishedCrl>> {
+        let mut by_ca: BTreeMap<&CaName, BTreeSet<u32>> = BTreeMap::new();
+        for shard in shards {
+            by_ca.entry(&shard.ca).or_default().insert(shard.shard);
         }
+        let mut lists = Vec::new();
+        for (ca, shards) in by_ca.into_iter().filter_map(|(ca, shards)| Some((self.ca(ca)?, shards))) {
+            if let Err(error) = self.cover(ca, &shards, event).await {
+                tracing::error!(ca = %ca.name(), %error, "a change of status is recorded but not yet listed");
+            }
+            let covering = shards.iter().filter_map(|shard| ca.list(*shard));
+            lists.extend(covering.filter(|list| list.covers > event));
+        }
+        lists
     }
 
-    /// Publishes when there is no list yet, the file is not the recorded one, or the list ends soon.
-    pub(super) async fn publish_if_due(&self, ca: &IssuingCa) -> Result<(), Failed<PublishRefused>> {
+    async fn cover(
+        &self,
+        ca: &IssuingCa,
+        shards: &BTreeSet<u32>,
+        event: EventNumber,
+    ) -> Result<(), Failed<PublishRefused>> {
+        let wanted = || ca.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted().extend(shards);
         let _turn = ca.publishing.lock().await;
-        let now = self.clock.now();
-        let due = ca.crl().is_none_or(|list| now + ca.settings().crl_renew_before() >= list.next_update);
-        if due || self.has_unlisted_change(ca)? {
-            self.build_and_publish(ca, Actor::System).await?;
+        let is_lacking = |shard: &u32| ca.list(*shard).is_none_or(|list| list.covers <= event);
+        let mut lacking: BTreeSet<u32> = shards.iter().copied().filter(is_lacking).collect();
+        if lacking.is_empty() {
+            return Ok(());
         }
+        let others = std::mem::take(&mut *wanted());
+        let orders = {
+            let snapshot = self.snapshot()?;
+            for shard in others.difference(&lacking.clone()) {
+                let id = ShardId { ca: ca.name().clone(), shard: *shard };
+                let change = listing::last_change(&*snapshot, &id)?;
+                if ca.list(*shard).is_none_or(|list| change.is_some_and(|change| list.covers <= change)) {
+                    lacking.insert(*shard);
+                }
+            }
+            self.orders(&*snapshot, ca, &lacking)?
+        };
+        self.publish(ca, orders, Actor::System).await?;
         Ok(())
     }
 
-    /// A change was committed but its list was not: the process ended in between.
-    fn has_unlisted_change(&self, ca: &IssuingCa) -> Result<bool, StoreError> {
-        let Some(list) = ca.crl() else { return Ok(true) };
-        let change = rows::last_status_change(&*self.snapshot()?, ca.name())?;
-        Ok(change.is_some_and(|event| event >= list.covers))
+    /// Publishes what has no list yet, whose file is not the recorded one, and what ends soon.
+    pub(super) async fn publish_due(&self, ca: &IssuingCa) -> Result<(), Failed<PublishRefused>> {
+        let _turn = ca.publishing.lock().await;
+        let (orders, in_use) = {
+            let snapshot = self.snapshot()?;
+            let in_use = shards_in_use(&*snapshot, ca)?;
+            let mut orders = Vec::new();
+            for shard in &in_use {
+                let (known, mut order) = self.look(&*snapshot, ca, *shard)?;
+                match due(ca.settings(), &known.known(), self.clock.now()) {
+                    Due::Nothing => continue,
+                    Due::Delta => (order.complete, order.scheduled) = (false, false),
+                    Due::Complete { scheduled } => (order.complete, order.scheduled) = (true, scheduled),
+                }
+                orders.push(order);
+            }
+            (orders, in_use)
+        };
+        self.drop_unused(ca, &in_use);
+        self.publish(ca, orders, Actor::System).await?;
+        Ok(())
     }
 
-    /// The caller holds `ca.publishing`.
-    async fn build_and_publish(
+    fn orders(
+        &self,
+        view: &dyn View,
+        ca: &IssuingCa,
+        shards: &BTreeSet<u32>,
+    ) -> Result<Vec<Order>, StoreError> {
+        let order = |shard: &u32| {
+            let (known, mut order) = self.look(view, ca, *shard)?;
+            order.scheduled = is_scheduled(ca.settings(), &known.known(), self.clock.now());
+            Ok(order)
+        };
+        shards.iter().map(order).collect()
+    }
+
+    /// What is known about a shard, and the order for a complete list of it.
+    fn look(&self, view: &dyn View, ca: &IssuingCa, shard: u32) -> Result<(Looked, Order), StoreError> {
+        let id = ShardId { ca: ca.name().clone(), shard };
+        let row = listing::published(view, &id)?;
+        let lists = ca.lists();
+        let lists = lists.get(&shard);
+        let names = ca.scope_names(shard, row.as_ref().map_or(&[], |row| &row.names));
+        let known = Looked {
+            shard,
+            complete_served: row
+                .as_ref()
+                .zip(lists)
+                .is_some_and(|(row, now)| now.complete.number == row.number),
+            delta_served: row.as_ref().and_then(|row| row.delta).is_some_and(|row| {
+                lists.and_then(|lists| lists.delta.as_ref()).is_some_and(|now| now.number == row.number)
+            }),
+            last_change: listing::last_change(view, &id)?,
+            names_changed: row.as_ref().is_some_and(|row| row.names != names),
+            row,
+        };
+        let order = Order {
+            shard,
+            complete: true,
+            scheduled: false,
+            unseen: known.row.is_some() && !known.complete_served,
+            names,
+            delta_url: ca.delta_url(shard),
+        };
+        Ok((known, order))
+    }
+
+    /// Builds, records and publishes, and gives the complete lists. The caller holds `ca.publishing`.
+    async fn publish(
         &self,
         ca: &IssuingCa,
+        orders: Vec<Order>,
         actor: Actor,
-    ) -> Result<Arc<PublishedCrl>, Failed<PublishRefused>> {
-        let contents = self.contents(ca)?;
-        let after = contents.last.as_ref().map_or(Timestamp::EPOCH, |last| last.this_update);
-        // Never before an entry it lists, nor before the list it replaces, whatever the clock does (C18).
-        let this_update = self.clock.now().max(contents.newest).max(after).whole_second();
-        let next_update = this_update + ca.settings().crl_lifetime();
-        let number = contents.last.as_ref().map_or(0, |last| last.number) + 1;
-        let listed: Vec<CrlEntry> = contents.entries;
-        let entries = listed.len() as u64;
-        let template = CrlTemplate {
-            issuer: ca.subject().clone(),
-            this_update,
-            next_update,
-            number,
-            authority_key_id: ca.public_key().key_id(),
-            signer: ca.signer.kind(),
-            entries: listed,
-        };
-        let unsigned = template.to_be_signed().map_err(own_fault)?;
-        let signature = ca.signer.sign(unsigned.bytes()).await?;
-        let der = unsigned.assemble(&signature).map_err(own_fault)?;
-        let digest = Digest::of(&der);
-        let fact = Fact::CrlPublished {
-            ca: ca.name().clone(),
-            shard: SHARD,
-            number,
-            this_update,
-            next_update,
-            entries,
-            covers: contents.covers,
-            digest,
-        };
-        // The number is taken before the list is seen: a crash in between skips it and never uses it twice (C05).
-        let expected = vec![Expected { table: CRL, key: crl_key(ca.name()), value: contents.last_bytes }];
-        self.commit(&actor, vec![fact], expected, self.clock.now()).await?;
-        let path = files::crl(&self.dir, ca.name(), SHARD);
-        files::replace(&path, &der)
-            .map_err(|error| Failed::Unavailable(format!("cannot write {}: {error}", path.display())))?;
-        let list = Arc::new(PublishedCrl {
-            number,
-            this_update,
-            next_update,
-            entries,
-            covers: contents.covers,
-            digest,
-            der: der.into(),
-        });
-        ca.crl.store(Some(Arc::clone(&list)));
-        tracing::info!(ca = %ca.name(), number, entries, "published a CRL");
-        Ok(list)
+    ) -> Result<Vec<Arc<PublishedCrl>>, Failed<PublishRefused>> {
+        let mut published = Vec::new();
+        for orders in orders.chunks(AT_ONCE) {
+            published.extend(self.publish_some(ca, orders, &actor).await?);
+        }
+        Ok(published)
     }
 
-    fn contents(&self, ca: &IssuingCa) -> Result<Contents, StoreError> {
-        let snapshot = self.snapshot()?;
-        let last_bytes = snapshot.get(CRL, &crl_key(ca.name()))?;
-        let last: Option<CrlRow> = last_bytes.as_ref().map(|bytes| rows::parse(CRL, bytes)).transpose()?;
-        let now = self.clock.now();
-        let mut entries = Vec::new();
-        let mut newest = Timestamp::EPOCH;
-        for_each_revoked(&*snapshot, ca, &mut |row| {
-            if is_listed(ca, &row, now) {
-                newest = newest.max(row.since);
-                entries.push(CrlEntry {
-                    serial: row.serial,
-                    revoked_at: row.since,
-                    reason: row.reason,
-                    invalid_since: row.invalid_since,
-                });
+    async fn publish_some(
+        &self,
+        ca: &IssuingCa,
+        orders: &[Order],
+        actor: &Actor,
+    ) -> Result<Vec<Arc<PublishedCrl>>, Failed<PublishRefused>> {
+        let press = Arc::new(self.press(ca));
+        let mut written: Vec<(Facts, Written)> = Vec::new();
+        let mut expected = Vec::new();
+        for order in orders {
+            let view = self.snapshot()?;
+            let key = listing::shard_key(&ShardId { ca: ca.name().clone(), shard: order.shard });
+            expected.push(Expected { table: CRL, value: view.get(CRL, &key)?, key });
+            let order = order.clone();
+            for proof in aside(&press, move |press| press.set(&*view, &order)).await? {
+                let signature = ca.signer.sign_hashed(&proof.draft.hashed).await?;
+                written.push(aside(&press, move |press| press.write(proof, &signature)).await?);
             }
-        })?;
-        Ok(Contents { entries, covers: self.event_count(&*snapshot)?, last, last_bytes, newest })
+        }
+        let facts = written.iter().map(|(facts, written)| facts.fact(ca.name(), written.digest)).collect();
+        // The numbers are taken before the lists are seen: a crash in between skips them and never uses them twice (C05).
+        self.commit(actor, facts, expected, self.clock.now()).await?;
+        let lists = aside(&press, move |press| {
+            let folder = files::crls(&press.dir);
+            let put = |(facts, written): (Facts, Written)| {
+                let (digest, bytes) = (written.digest, written.bytes);
+                let content = written.publish().map_err(|error| file_error(&folder, error))?;
+                Ok(Arc::new(PublishedCrl {
+                    shard: ShardId { ca: press.ca.clone(), shard: facts.shard },
+                    number: facts.number,
+                    base: facts.base,
+                    this_update: facts.this_update,
+                    next_update: facts.next_update,
+                    entries: facts.entries,
+                    covers: facts.covers,
+                    digest,
+                    bytes,
+                    content,
+                }))
+            };
+            let lists = written.into_iter().map(put).collect::<Result<Vec<_>, PressError>>()?;
+            sync_folder(&folder).map_err(|error| file_error(&folder, error))?;
+            Ok(lists)
+        })
+        .await?;
+        let mut served = (*ca.lists()).clone();
+        for list in &lists {
+            let number = list.shard.shard;
+            match list.base {
+                None => drop(served.insert(number, ShardLists { complete: Arc::clone(list), delta: None })),
+                Some(_) => {
+                    if let Some(lists) = served.get_mut(&number) {
+                        lists.delta = Some(Arc::clone(list));
+                    }
+                }
+            }
+            tracing::debug!(shard = %list.shard, number = list.number, base = list.base, entries = list.entries, "published a CRL");
+        }
+        ca.lists.store(Arc::new(served));
+        let entries: u64 = lists.iter().map(|list| list.entries).sum();
+        tracing::info!(ca = %ca.name(), lists = lists.len(), entries, "published CRLs");
+        Ok(lists.into_iter().filter(|list| list.base.is_none()).collect())
+    }
+
+    fn press(&self, ca: &IssuingCa) -> Press {
+        Press {
+            dir: self.dir.clone(),
+            ca: ca.name().clone(),
+            subject: ca.subject().clone(),
+            public_key: ca.public_key().clone(),
+            judge: ca.judge.clone(),
+            kind: ca.signer.kind(),
+            users_only: ca.has_users_only(),
+            lifetime: ca.settings().crl_lifetime(),
+            delta_lifetime: ca.settings().delta_lifetime(),
+            now: self.clock.now(),
+        }
+    }
+
+    /// What nobody names any more is served until its last list ends.
+    fn drop_unused(&self, ca: &IssuingCa, in_use: &BTreeSet<u32>) {
+        let now = self.clock.now();
+        let mut served = (*ca.lists()).clone();
+        let before = served.len();
+        served.retain(|shard, lists| in_use.contains(shard) || now <= lists.complete.next_update);
+        if served.len() < before {
+            ca.lists.store(Arc::new(served));
+        }
     }
 
     /// Serves the files of the last run again, when they are what the record says.
     pub(super) fn load_crls(&self) -> Result<(), OpenError> {
+        self.remove_unfinished();
         let snapshot = self.snapshot()?;
         for ca in self.cas() {
-            let Some(row) = rows::get::<CrlRow>(&*snapshot, CRL, &crl_key(ca.name()))? else { continue };
-            let path = files::crl(&self.dir, ca.name(), SHARD);
-            let der = match fs::read(&path) {
-                Ok(der) => der,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(file_error(&path, &error)),
-            };
-            if Digest::of(&der) == row.digest {
-                ca.crl.store(Some(Arc::new(PublishedCrl {
-                    number: row.number,
-                    this_update: row.this_update,
-                    next_update: row.next_update,
-                    entries: row.entries,
-                    covers: row.covers,
-                    digest: row.digest,
-                    der: der.into(),
-                })));
+            let in_use = shards_in_use(&*snapshot, ca)?;
+            let mut served = BTreeMap::new();
+            for row in listing::all_published(&*snapshot, ca.name())? {
+                if !in_use.contains(&row.shard) && self.clock.now() > row.next_update {
+                    continue;
+                }
+                if let Some(complete) = load(files::crl(&self.dir, ca.name(), row.shard), of_complete(&row))?
+                {
+                    let delta = match of_delta(&row) {
+                        Some(delta) => load(files::delta_crl(&self.dir, ca.name(), row.shard), delta)?,
+                        None => None,
+                    };
+                    served.insert(row.shard, ShardLists { complete, delta });
+                }
             }
+            ca.lists.store(Arc::new(served));
         }
         Ok(())
     }
-}
 
-/// An entry stays until it was on a scheduled list issued after the certificate's end (C19): at least one such list
-/// comes within one CRL lifetime.
-fn is_listed(ca: &IssuingCa, row: &RevokedRow, at: Timestamp) -> bool {
-    at <= row.not_after + ca.settings().crl_lifetime()
-}
-
-fn for_each_revoked(
-    view: &dyn View,
-    ca: &IssuingCa,
-    each: &mut dyn FnMut(RevokedRow),
-) -> Result<(), StoreError> {
-    let prefix = rows::key(&[ca.name().as_str().as_bytes(), &SHARD.to_be_bytes(), b""]);
-    let mut bad = None;
-    rows::scan_prefix(view, REVOKED_BY_CA, &prefix, false, &mut |_, value| match rows::parse(
-        REVOKED_BY_CA,
-        value,
-    ) {
-        Ok(row) => {
-            each(row);
-            ControlFlow::Continue(())
+    /// What a run that was killed was about to publish.
+    fn remove_unfinished(&self) {
+        let Ok(entries) = fs::read_dir(files::crls(&self.dir)) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "new") {
+                // What stays is overwritten by the next list.
+                let _ = fs::remove_file(path);
+            }
         }
-        Err(error) => {
-            bad = Some(error);
-            ControlFlow::Break(())
+    }
+}
+
+/// [`Known`], with the row.
+struct Looked {
+    shard: u32,
+    row: Option<CrlRow>,
+    complete_served: bool,
+    delta_served: bool,
+    last_change: Option<EventNumber>,
+    names_changed: bool,
+}
+
+impl Looked {
+    fn known(&self) -> Known<'_> {
+        Known {
+            shard: self.shard,
+            row: self.row.as_ref(),
+            complete_served: self.complete_served,
+            delta_served: self.delta_served,
+            last_change: self.last_change,
+            names_changed: self.names_changed,
         }
-    })?;
-    bad.map_or(Ok(()), Err)
+    }
 }
 
-fn crl_key(ca: &CaName) -> Vec<u8> {
-    rows::key(&[ca.as_str().as_bytes(), &SHARD.to_be_bytes()])
+/// The shards that new certificates get, and those that older ones name: as long as one of them has not ended, or has not
+/// been on a scheduled list since.
+fn shards_in_use(view: &dyn View, ca: &IssuingCa) -> Result<BTreeSet<u32>, StoreError> {
+    let mut shards: BTreeSet<u32> = (0..ca.settings().crl_shards()).collect();
+    for (shard, named) in listing::shards_named(view, ca.name())? {
+        let row = listing::published(view, &ShardId { ca: ca.name().clone(), shard })?;
+        if row.is_none_or(|row| row.next_without <= named.until || row.entries > 0) {
+            shards.insert(shard);
+        }
+    }
+    Ok(shards)
 }
 
-fn own_fault<R>(error: impl std::fmt::Display) -> Failed<R> {
-    Failed::Unavailable(error.to_string())
+/// A list as the record has it, all but its content.
+struct Recorded {
+    shard: ShardId,
+    number: u64,
+    base: Option<u64>,
+    this_update: Timestamp,
+    next_update: Timestamp,
+    entries: u64,
+    covers: EventNumber,
+    digest: Digest,
+}
+
+fn of_complete(row: &CrlRow) -> Recorded {
+    Recorded {
+        shard: row.shard_id(),
+        number: row.number,
+        base: None,
+        this_update: row.this_update,
+        next_update: row.next_update,
+        entries: row.entries,
+        covers: row.covers,
+        digest: row.digest,
+    }
+}
+
+fn of_delta(row: &CrlRow) -> Option<Recorded> {
+    row.delta.map(|delta| Recorded {
+        shard: row.shard_id(),
+        number: delta.number,
+        base: Some(delta.base),
+        this_update: delta.this_update,
+        next_update: delta.next_update,
+        entries: delta.entries,
+        covers: delta.covers,
+        digest: delta.digest,
+    })
+}
+
+fn load(path: PathBuf, recorded: Recorded) -> Result<Option<Arc<PublishedCrl>>, OpenError> {
+    let loaded = Content::load(&path, &recorded.digest).map_err(|error| ca::file_error(&path, &error))?;
+    let Recorded { shard, number, base, this_update, next_update, entries, covers, digest } = recorded;
+    Ok(loaded.map(|(content, bytes)| {
+        Arc::new(PublishedCrl {
+            shard,
+            number,
+            base,
+            this_update,
+            next_update,
+            entries,
+            covers,
+            digest,
+            bytes,
+            content,
+        })
+    }))
 }

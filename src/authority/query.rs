@@ -241,7 +241,14 @@ impl Authority {
 
     pub fn crls(&self, operator: &Operator) -> Result<Vec<CrlView>, Failed<QueryRefused>> {
         permit(operator, "crl.read")?;
-        Ok(self.cas().filter_map(|ca| Some(CrlView::of(ca.name(), &*ca.crl()?))).collect())
+        let mut views = Vec::new();
+        for ca in self.cas() {
+            for lists in ca.lists().values() {
+                views.push(CrlView::of(&lists.complete));
+                views.extend(lists.delta.as_deref().map(CrlView::of));
+            }
+        }
+        Ok(views)
     }
 
     pub fn ca_views(&self, operator: &Operator) -> Result<Vec<CaView>, Failed<OperatorRefused>> {

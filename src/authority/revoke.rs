@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Authority;
 use super::caller::{Operator, OperatorRefused, permit};
 use super::error::Failed;
+use super::{Authority, PublishedCrl};
 use crate::clock::Timestamp;
 use crate::fleet::{Fact, revoke, rows};
 use crate::ids::{CaName, EventNumber, HolderId, Reason, Serial};
@@ -45,7 +45,14 @@ pub struct Revocation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationList {
     pub ca: CaName,
+    pub shard: u32,
     pub number: u64,
+}
+
+impl RevocationList {
+    pub(super) fn of(list: &PublishedCrl) -> Self {
+        Self { ca: list.shard.ca.clone(), shard: list.shard.shard, number: list.number }
+    }
 }
 
 impl Authority {
@@ -59,11 +66,11 @@ impl Authority {
         if serials.is_empty() {
             return Err(Failed::Refused(RevokeRefused::Nothing));
         }
-        let (committed, (holders, cas)) = self
+        let (committed, (holders, shards)) = self
             .transact(&operator.actor(), |view, now| {
                 let mut facts: Vec<Fact> = Vec::new();
                 let mut holders = BTreeSet::new();
-                let mut cas = BTreeSet::new();
+                let mut shards = BTreeSet::new();
                 for serial in &serials {
                     let row = rows::certificate(view, serial)?
                         .ok_or_else(|| refused(revoke::RevokeRefused::Unknown(*serial)))?;
@@ -77,41 +84,22 @@ impl Authority {
                         revoke::decide(&row, is_root, asked.reason, asked.invalid_since, now)
                             .map_err(refused)?,
                     );
+                    shards.insert(row.shard_id());
                     holders.insert(row.holder);
-                    cas.insert(row.ca);
                 }
-                Ok((facts, (holders, cas)))
+                Ok((facts, (holders, shards)))
             })
             .await?;
         tracing::info!(count = serials.len(), reason = %asked.reason, event = %committed.first, "revoked");
-        let lists = self.publish_all_covering(&cas, committed.first).await;
+        let lists = self.publish_covering(&shards, committed.first).await;
         Ok(Revocation {
             serials: serials.into_iter().collect(),
             holders: holders.into_iter().collect(),
             reason: asked.reason,
             at: committed.at,
             event: committed.first,
-            lists,
+            lists: lists.iter().map(|list| RevocationList::of(list)).collect(),
         })
-    }
-
-    /// Publishes the lists that must show what was just committed. That is done whatever happens here: a list that
-    /// cannot be built now is built by the next upkeep, and OCSP answers from the record meanwhile.
-    pub(super) async fn publish_all_covering(
-        &self,
-        cas: &BTreeSet<CaName>,
-        event: EventNumber,
-    ) -> Vec<RevocationList> {
-        let mut lists = Vec::new();
-        for ca in cas.iter().filter_map(|name| self.ca(name)) {
-            match self.publish_covering(ca, event).await {
-                Ok(list) => lists.push(RevocationList { ca: ca.name().clone(), number: list.number }),
-                Err(error) => {
-                    tracing::error!(ca = %ca.name(), %error, "a revocation is recorded but not yet listed")
-                }
-            }
-        }
-        lists
     }
 }
 

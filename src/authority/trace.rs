@@ -405,8 +405,11 @@ fn describe(fact: &Fact) -> String {
                 from(current_source)
             )
         }
-        Fact::CrlPublished { ca, number, entries, .. } => {
-            format!("CRL {number} of {ca} published, {entries} entries")
+        Fact::CrlPublished { ca, shard, number, entries, .. } => {
+            format!("CRL {number} of {ca}, shard {shard}, published, {entries} entries")
+        }
+        Fact::DeltaCrlPublished { ca, shard, number, base, entries, .. } => {
+            format!("delta CRL {number} of {ca}, shard {shard}, published on {base}, {entries} entries")
         }
     }
 }

@@ -7,7 +7,6 @@ use super::own::{self, past_half};
 use crate::clock::Timestamp;
 use crate::fleet::rows::{CONFIGURATION, parse};
 use crate::fleet::{Actor, Fact};
-use crate::ids::EventNumber;
 use crate::store::Range;
 
 impl Authority {
@@ -23,7 +22,7 @@ impl Authority {
         outcomes.push(self.renew_listener_if_due(now).await);
         outcomes.push(self.end_overlaps().await);
         for ca in self.cas() {
-            let published = self.publish_if_due(ca).await;
+            let published = self.publish_due(ca).await;
             outcomes.push(published.map_err(|error| Failed::Unavailable(format!("{}: {error}", ca.name()))));
         }
         outcomes.into_iter().collect()
@@ -76,13 +75,5 @@ impl Authority {
             self.commit(&Actor::System, vec![Fact::ConfigurationLoaded { digest }], Vec::new(), now).await?;
         }
         Ok(())
-    }
-
-    /// How many events there are.
-    pub(super) fn event_count(
-        &self,
-        view: &dyn crate::store::View,
-    ) -> Result<EventNumber, crate::store::StoreError> {
-        Ok(EventNumber(super::projection::frontier(view)?.size()))
     }
 }

@@ -141,7 +141,11 @@ pub struct TokenView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrlView {
     pub ca: CaName,
+    pub shard: u32,
     pub number: u64,
+    /// For a delta: the number of the complete list that it goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
     pub entries: u64,
     pub this_update: Timestamp,
     pub next_update: Timestamp,
@@ -150,14 +154,16 @@ pub struct CrlView {
 }
 
 impl CrlView {
-    pub fn of(ca: &CaName, list: &PublishedCrl) -> Self {
+    pub fn of(list: &PublishedCrl) -> Self {
         Self {
-            ca: ca.clone(),
+            ca: list.shard.ca.clone(),
+            shard: list.shard.shard,
             number: list.number,
+            base: list.base,
             entries: list.entries,
             this_update: list.this_update,
             next_update: list.next_update,
-            bytes: list.der.len() as u64,
+            bytes: list.bytes,
             digest: list.digest,
         }
     }

@@ -10,14 +10,13 @@ pub(super) async fn run(global: &Global, command: CrlCommand) -> Result<(), Fail
     let mut admin = Admin::connect(global).await?;
     let lists: Vec<CrlView> = match command {
         CrlCommand::List => admin.get("/api/v1/crls").await?,
-        CrlCommand::Publish { ca: Some(ca) } => {
-            vec![admin.post(&format!("/api/v1/crls/{ca}"), &nothing()).await?]
-        }
+        CrlCommand::Publish { ca: Some(ca) } => admin.post(&format!("/api/v1/crls/{ca}"), &nothing()).await?,
         CrlCommand::Publish { ca: None } => {
             let cas: Vec<CaView> = admin.get("/api/v1/cas").await?;
             let mut lists = Vec::new();
             for ca in cas {
-                lists.push(admin.post(&format!("/api/v1/crls/{}", ca.ca), &nothing()).await?);
+                let fresh: Vec<CrlView> = admin.post(&format!("/api/v1/crls/{}", ca.ca), &nothing()).await?;
+                lists.extend(fresh);
             }
             lists
         }
@@ -30,7 +29,9 @@ pub(super) async fn run(global: &Global, command: CrlCommand) -> Result<(), Fail
         .map(|list| {
             vec![
                 list.ca.to_string(),
+                list.shard.to_string(),
                 list.number.to_string(),
+                list.base.map_or_else(String::new, |base| base.to_string()),
                 list.entries.to_string(),
                 list.bytes.to_string(),
                 list.this_update.to_string(),
@@ -38,5 +39,8 @@ pub(super) async fn run(global: &Global, command: CrlCommand) -> Result<(), Fail
             ]
         })
         .collect();
-    output::table(&["CA", "NUMBER", "ENTRIES", "BYTES", "THIS UPDATE", "NEXT UPDATE"], &rows)
+    output::table(
+        &["CA", "SHARD", "NUMBER", "DELTA ON", "ENTRIES", "BYTES", "THIS UPDATE", "NEXT UPDATE"],
+        &rows,
+    )
 }

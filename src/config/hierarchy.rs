@@ -11,6 +11,11 @@ use super::duration::Length;
 use super::tree::File;
 use crate::ids::CaName;
 
+/// Each is a file and a row of its own, looked at every minute.
+const MOST_SHARDS: u32 = 1024;
+/// Half of it must be time enough for a client to come by, and for upkeep to publish the next.
+const SHORTEST_DELTA: Duration = Duration::from_secs(600);
+
 /// The kind of a CA's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,6 +42,8 @@ pub struct Ca {
     path_len: Option<u8>,
     crl_lifetime: Duration,
     crl_renew_before: Duration,
+    crl_shards: u32,
+    delta_lifetime: Option<Duration>,
     ocsp_lifetime: Duration,
     client_anchor: bool,
 }
@@ -93,6 +100,16 @@ impl Ca {
         self.crl_renew_before
     }
 
+    /// Into how many lists the certificates that are issued from now on are divided; 1 at least.
+    pub fn crl_shards(&self) -> u32 {
+        self.crl_shards
+    }
+
+    /// From thisUpdate to nextUpdate of a delta CRL; None: there are none.
+    pub fn delta_lifetime(&self) -> Option<Duration> {
+        self.delta_lifetime
+    }
+
     /// From thisUpdate to nextUpdate of an OCSP answer.
     pub fn ocsp_lifetime(&self) -> Duration {
         self.ocsp_lifetime
@@ -122,6 +139,8 @@ struct RawCa {
     path_len: Option<u8>,
     crl_lifetime: Spanned<Length>,
     crl_renew_before: Spanned<Length>,
+    crl_shards: Option<Spanned<u32>>,
+    delta_lifetime: Option<Spanned<Length>>,
     ocsp_lifetime: Spanned<Length>,
     #[serde(default)]
     client_anchor: bool,
@@ -177,6 +196,25 @@ fn check_alone(file: &File, ca: &RawCa) {
             ca.crl_renew_before.span(),
             format!("crl-renew-before ({renew}) must be shorter than crl-lifetime ({crl}), or every CRL is late at birth"),
         );
+    }
+    if let Some(shards) =
+        ca.crl_shards.as_ref().filter(|shards| !(1..=MOST_SHARDS).contains(shards.get_ref()))
+    {
+        file.refuse(
+            shards.span(),
+            format!("crl-shards is a number from 1 to {MOST_SHARDS}: 1 leaves the list whole"),
+        );
+    }
+    if let Some(delta) = &ca.delta_lifetime {
+        let own = delta.get_ref();
+        if own >= crl || own.0 < SHORTEST_DELTA {
+            file.refuse(
+                delta.span(),
+                format!(
+                    "delta-lifetime ({own}) must be shorter than crl-lifetime ({crl}) and not below 10m: leave it out for no delta CRLs"
+                ),
+            );
+        }
     }
 }
 
@@ -253,6 +291,9 @@ fn finish(raw: RawCa) -> Ca {
         path_len: raw.path_len,
         crl_lifetime: raw.crl_lifetime.get_ref().0,
         crl_renew_before: raw.crl_renew_before.get_ref().0,
+        // 'crl-shards' left out: one list for all.
+        crl_shards: raw.crl_shards.map_or(1, Spanned::into_inner),
+        delta_lifetime: raw.delta_lifetime.map(|delta| delta.get_ref().0),
         ocsp_lifetime: raw.ocsp_lifetime.get_ref().0,
         client_anchor: raw.client_anchor,
     }

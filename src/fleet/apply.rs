@@ -3,32 +3,20 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::approval::{ApprovalRow, Verdict};
 use super::event::{Cause, Event, Fact, Issuance, Proof};
+use super::listing;
 use super::refusal::CLONE_SUSPECTED;
 use super::rows::{
     APPROVAL, APPROVAL_BY_HOLDER, APPROVAL_BY_KEY, APPROVAL_BY_TIME, APPROVAL_UNDECIDED, At, CERTIFICATE,
     CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_RA, CERTIFICATE_BY_STAGE, CONFIGURATION,
-    CRL, CaRow, CertificateRow, CrlRow, DELEGATED, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE,
-    DEVICE_BY_SERIAL, DEVICE_BY_STAGE, DEVICE_BY_TIME, Delegated, Device, EVENT_BY_HOLDER, Enrolment,
-    IDENTITY, Identity, KEY, KeyRow, LastRefusal, OVERLAP_END, REVOKED_BY_CA, STATUS_CHANGE, Status, TOKEN,
-    TOKEN_BY_HOLDER, TokenRow, get, key, plate, put,
+    CaRow, CertificateRow, DELEGATED, DEVICE, DEVICE_BY_MODEL, DEVICE_BY_PLATE, DEVICE_BY_SERIAL,
+    DEVICE_BY_STAGE, DEVICE_BY_TIME, Delegated, Device, EVENT_BY_HOLDER, Enrolment, IDENTITY, Identity, KEY,
+    KeyRow, LastRefusal, OVERLAP_END, Status, TOKEN, TOKEN_BY_HOLDER, TokenRow, get, key, plate, put,
 };
-use crate::clock::Timestamp;
-use crate::ids::{ApprovalId, Digest, HolderId, Reason, Serial};
+use crate::ids::{ApprovalId, Digest, HolderId, Reason, Serial, Standing};
 use crate::store::{Rows, StoreError, Table};
-
-/// A row of what a CA's CRL lists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevokedRow {
-    pub serial: Serial,
-    pub since: Timestamp,
-    pub reason: Reason,
-    pub invalid_since: Option<Timestamp>,
-    pub not_after: Timestamp,
-}
 
 /// Writes what `event` changed.
 pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreError> {
@@ -123,20 +111,7 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
             put(rows, CERTIFICATE, presented.as_bytes(), &row)?;
             refused(rows, at, holder, CLONE_SUSPECTED)
         }
-        Fact::CrlPublished { ca, shard, number, this_update, next_update, entries, covers, digest } => {
-            let row = CrlRow {
-                ca: ca.clone(),
-                shard: *shard,
-                number: *number,
-                this_update: *this_update,
-                next_update: *next_update,
-                entries: *entries,
-                covers: *covers,
-                digest: *digest,
-                published: at,
-            };
-            put(rows, CRL, &key(&[ca.as_str().as_bytes(), &shard.to_be_bytes()]), &row)
-        }
+        Fact::CrlPublished { .. } | Fact::DeltaCrlPublished { .. } => listing::publish(rows, at, &event.fact),
     }
 }
 
@@ -381,6 +356,7 @@ fn refused(rows: &mut dyn Rows, at: At, holder: &HolderId, code: &str) -> Result
 fn insert_certificate(rows: &mut dyn Rows, row: &CertificateRow) -> Result<(), StoreError> {
     let serial = row.serial.as_bytes();
     put(rows, CERTIFICATE, serial, row)?;
+    listing::name(rows, &row.shard_id(), row.not_after)?;
     rows.put(CERTIFICATE_BY_HOLDER, &key(&[row.holder.as_str().as_bytes(), serial]), &[])?;
     let expiry = row.not_after.millis().to_be_bytes();
     rows.put(CERTIFICATE_BY_EXPIRY, &[expiry.as_slice(), serial].concat(), &[])?;
@@ -411,25 +387,12 @@ fn status(
 ) -> Result<(), StoreError> {
     let row: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
     note(rows, &row.holder, at)?;
-    let listed = key(&[row.ca.as_str().as_bytes(), &row.shard.to_be_bytes(), serial.as_bytes()]);
-    match to {
-        Status::Good => rows.remove(REVOKED_BY_CA, &listed)?,
-        Status::Held | Status::Revoked { .. } => {
-            let (reason, invalid_since) = match to {
-                Status::Revoked { reason, invalid_since } => (reason, invalid_since),
-                Status::Good | Status::Held => (Reason::CertificateHold, None),
-            };
-            let entry = RevokedRow {
-                serial: *serial,
-                since: at.time,
-                reason,
-                invalid_since,
-                not_after: row.not_after,
-            };
-            put(rows, REVOKED_BY_CA, &listed, &entry)?;
-        }
-    }
-    put(rows, STATUS_CHANGE, row.ca.as_str().as_bytes(), &at.event)?;
+    let standing = match to {
+        Status::Good => Standing::Released,
+        Status::Held => Standing::Revoked { reason: Reason::CertificateHold, invalid_since: None },
+        Status::Revoked { reason, invalid_since } => Standing::Revoked { reason, invalid_since },
+    };
+    listing::change(rows, at, &row, standing)?;
     if let Status::Revoked { reason: Reason::KeyCompromise, .. } = to
         && let Some(mut owner) = get::<KeyRow>(rows, KEY, row.key.as_bytes())?
         && owner.compromised.is_none()

@@ -218,6 +218,35 @@ pub enum Fact {
         /// Every event below this number is in the list.
         covers: EventNumber,
         digest: Digest,
+        /// When the last event of those was recorded. Absent from lists that were published before this was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        covers_until: Option<Timestamp>,
+        /// It came by the schedule: entries may leave after it, and deltas may go on from it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        scheduled: bool,
+        /// Certificates that had ended by then, and had their status by then, have been on a scheduled list beyond their
+        /// end and are not on this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        without: Option<Timestamp>,
+        /// The URLs of its scope, when they are others than those of the list before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        names: Option<Vec<String>>,
+        /// The list before was recorded and never seen by anybody.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
+    },
+    /// What a complete list lacks: every change since the list with the number `base`.
+    DeltaCrlPublished {
+        ca: CaName,
+        shard: u32,
+        number: u64,
+        base: u64,
+        this_update: Timestamp,
+        next_update: Timestamp,
+        entries: u64,
+        /// Every event below this number is in it or in its base.
+        covers: EventNumber,
+        digest: Digest,
     },
 }
 

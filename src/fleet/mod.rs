@@ -7,6 +7,7 @@ pub mod apply;
 pub mod approval;
 pub mod enrol;
 pub mod event;
+pub mod listing;
 pub mod movement;
 pub mod names;
 pub mod refusal;
@@ -18,4 +19,5 @@ pub mod window;
 
 pub use approval::{ApprovalRow, Verdict};
 pub use event::{Actor, Cause, Der, Event, Fact, Issuance, Proof, Succession};
-pub use rows::{At, CertificateRow, CrlRow, Device, Enrolment, Identity, KeyRow, Status, TokenRow};
+pub use listing::CrlRow;
+pub use rows::{At, CertificateRow, Device, Enrolment, Identity, KeyRow, Status, TokenRow};

@@ -12,7 +12,8 @@ use super::event::Proof;
 use super::window::Window;
 use crate::clock::Timestamp;
 use crate::ids::{
-    ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, Serial, StageName,
+    ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, Serial, ShardId,
+    StageName,
 };
 use crate::store::{Each, Range, Rows, StoreError, Table, View, prefix_end};
 
@@ -46,17 +47,20 @@ pub const CERTIFICATE_BY_STAGE: Table = Table("certificate-by-stage");
 pub const CERTIFICATE_BY_RA: Table = Table("certificate-by-ra");
 /// How much that is, for its quota.
 pub const DELEGATED: Table = Table("delegated");
-/// Revoked and held certificates of each CA: what its CRL lists.
+/// Revoked and held certificates of each CRL shard ([`super::listing`]): its rows are no JSON.
 pub const REVOKED_BY_CA: Table = Table("revoked-by-ca");
-/// The last event of each CA that its next CRL must show: CA to event number.
+/// The last event that the next CRL must show, of each shard.
 pub const STATUS_CHANGE: Table = Table("status-change");
+/// The shards that certificates name.
+pub const SHARD: Table = Table("shard");
 pub const CA: Table = Table("ca");
+/// What is published, of each shard.
 pub const CRL: Table = Table("crl");
 pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 28] = [
+pub const ALL: [Table; 29] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -81,6 +85,7 @@ pub const ALL: [Table; 28] = [
     DELEGATED,
     REVOKED_BY_CA,
     STATUS_CHANGE,
+    SHARD,
     CA,
     CRL,
     EVENT_BY_HOLDER,
@@ -232,6 +237,11 @@ pub struct CertificateRow {
 }
 
 impl CertificateRow {
+    /// The list that shows its revocation.
+    pub fn shard_id(&self) -> ShardId {
+        ShardId { ca: self.ca.clone(), shard: self.shard }
+    }
+
     /// The registration authority that asked for it.
     pub fn enrolled_by(&self) -> Option<&HolderId> {
         self.proof.registration_authority()
@@ -293,19 +303,6 @@ pub struct TokenRow {
     /// The last request that was made with it and had to wait for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CrlRow {
-    pub ca: CaName,
-    pub shard: u32,
-    pub number: u64,
-    pub this_update: Timestamp,
-    pub next_update: Timestamp,
-    pub entries: u64,
-    pub covers: EventNumber,
-    pub digest: Digest,
-    pub published: At,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -445,11 +442,6 @@ pub fn plate(model: &str, serial: &str) -> String {
 pub fn device_by_plate(view: &dyn View, plate: &str) -> Result<Option<String>, StoreError> {
     let id = view.get(DEVICE_BY_PLATE, plate.as_bytes())?;
     Ok(id.map(|id| String::from_utf8_lossy(&id).into_owned()))
-}
-
-/// The last event that changed the status of one of a CA's certificates.
-pub fn last_status_change(view: &dyn View, ca: &CaName) -> Result<Option<EventNumber>, StoreError> {
-    get(view, STATUS_CHANGE, ca.as_str().as_bytes())
 }
 
 /// The devices of a maker that carry a serial number: one, unless two models share it.

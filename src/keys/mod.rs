@@ -2,6 +2,7 @@
 //! what it is for.
 
 mod file;
+mod hash;
 pub mod made;
 pub mod shared;
 pub mod software;
@@ -9,6 +10,8 @@ pub mod transport;
 
 use std::future::Future;
 use std::pin::Pin;
+
+pub use hash::{Hashed, MessageHash};
 
 /// The kinds of key this authority makes for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +32,9 @@ pub trait Signer: Send + Sync {
 
     /// Signs the whole message: ECDSA with SHA-256 on P-256, SHA-384 on P-384, as an ASN.1 SEQUENCE of r and s.
     fn sign<'a>(&'a self, message: &'a [u8]) -> Signing<'a>;
+
+    /// The same signature for a message of which only the hash is at hand. It must be a [`MessageHash`] of this kind of key.
+    fn sign_hashed<'a>(&'a self, message: &'a Hashed) -> Signing<'a>;
 }
 
 /// Why a key cannot be used.

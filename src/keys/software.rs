@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 use der::pem::{self, LineEnding};
 use zeroize::Zeroizing;
 
-use super::{KeyError, KeyKind, Signer, Signing, file};
+use super::{Hashed, KeyError, KeyKind, Signer, Signing, file};
 
 /// The PEM label of unencrypted PKCS#8 (RFC 7468 section 10).
 const LABEL: &str = "PRIVATE KEY";
@@ -98,6 +98,14 @@ impl Signer for SoftwareKey {
                 .map_err(|_| KeyError::Sign("the library refused".to_owned()))
         })
     }
+
+    fn sign_hashed<'a>(&'a self, message: &'a Hashed) -> Signing<'a> {
+        Box::pin(async move {
+            self.pair.sign_digest(message.digest()).map(|signature| signature.as_ref().to_vec()).map_err(
+                |_| KeyError::Sign("the library refused: is it the hash for this kind of key?".to_owned()),
+            )
+        })
+    }
 }
 
 fn algorithm(kind: KeyKind) -> &'static EcdsaSigningAlgorithm {
@@ -122,6 +130,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::keys::MessageHash;
 
     fn place() -> (TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -135,18 +144,26 @@ mod tests {
 
     async fn assert_signs(key: &SoftwareKey) {
         let message = b"to be signed";
-        let signature = key.sign(message).await.unwrap();
+        let mut pieces = MessageHash::new(key.kind());
+        message.chunks(5).for_each(|piece| pieces.update(piece));
+        assert_signed(key, message, &key.sign(message).await.unwrap());
+        assert_signed(key, message, &key.sign_hashed(&pieces.finish()).await.unwrap());
+        let other = if key.kind() == KeyKind::P256 { KeyKind::P384 } else { KeyKind::P256 };
+        assert!(key.sign_hashed(&MessageHash::new(other).finish()).await.is_err(), "a hash of another kind");
+    }
+
+    fn assert_signed(key: &SoftwareKey, message: &[u8], signature: &[u8]) {
         match key.kind() {
             KeyKind::P256 => {
                 let public = p256::ecdsa::VerifyingKey::from_public_key_der(key.public_key()).unwrap();
-                let signature = p256::ecdsa::Signature::from_der(&signature).unwrap();
+                let signature = p256::ecdsa::Signature::from_der(signature).unwrap();
                 public.verify(message, &signature).unwrap();
                 assert!(public.verify(b"something else", &signature).is_err());
             }
             KeyKind::P384 => {
                 let public = UnparsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, key.public_key());
-                public.verify(message, &signature).unwrap();
-                assert!(public.verify(b"something else", &signature).is_err());
+                public.verify(message, signature).unwrap();
+                assert!(public.verify(b"something else", signature).is_err());
             }
         }
     }

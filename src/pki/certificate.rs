@@ -6,7 +6,11 @@ use der::asn1::{AnyRef, ContextSpecific, IntRef};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use spki::AlgorithmIdentifierRef;
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::crl::dp::DistributionPoint;
+use x509_cert::ext::pkix::name::DistributionPointName;
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, CrlDistributionPoints, SubjectKeyIdentifier,
+};
 use x509_cert::time::Time;
 
 use super::key::{KeyRefused, PublicKey, VerifyError, oid_name};
@@ -266,6 +270,25 @@ impl Certificate {
             GeneralName::UniformResourceIdentifier(uri) => Some(uri.as_str()),
             _ => None,
         })
+    }
+
+    /// The URLs of its cRLDistributionPoints (RFC 5280 section 4.2.1.13).
+    pub fn crl_urls(&self) -> Vec<String> {
+        let found = self.extensions().iter().find(|it| it.extn_id == rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS);
+        let points = found.and_then(|it| CrlDistributionPoints::from_der(it.extn_value.as_bytes()).ok());
+        let names = points.into_iter().flat_map(|points| points.0).filter_map(|point| match point {
+            DistributionPoint {
+                distribution_point: Some(DistributionPointName::FullName(names)), ..
+            } => Some(names),
+            _ => None,
+        });
+        names
+            .flatten()
+            .filter_map(|name| match name {
+                GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
+                _ => None,
+            })
+            .collect()
     }
 
     pub fn is_ca(&self) -> bool {

@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
 use const_oid::db::{rfc5912, rfc8410};
 use der::asn1::{AnyRef, ObjectIdentifier, UintRef};
@@ -13,6 +13,7 @@ use der::{Decode, Encode, Header, Reader, SliceReader, Tag, Tagged};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::ids::Digest;
+use crate::keys::Hashed;
 
 /// An RSA key of 8192 bits takes 1.1 kB; nothing accepted here is larger.
 const LARGEST: usize = 4096;
@@ -152,6 +153,17 @@ impl PublicKey {
             .find(|known| *known.public_key_alg_id() == *key && *known.signature_alg_id() == *wanted)
             .ok_or_else(unsupported)?;
         verifier.verify_signature(&self.bits, message, signature).map_err(|_| VerifyError::BadSignature)
+    }
+
+    /// The same for what a key of this authority's kinds has signed, of which only the hash is at hand.
+    pub fn verify_hashed(&self, message: &Hashed, signature: &[u8]) -> Result<(), VerifyError> {
+        let algorithm = match self.kind {
+            PublicKeyKind::P256 => &ECDSA_P256_SHA256_ASN1,
+            PublicKeyKind::P384 => &ECDSA_P384_SHA384_ASN1,
+            _ => return Err(VerifyError::BadSignature),
+        };
+        let key = UnparsedPublicKey::new(algorithm, &self.bits);
+        key.verify_digest(message.digest(), signature).map_err(|_| VerifyError::BadSignature)
     }
 
     /// What stands inside the AlgorithmIdentifier of the key.

@@ -34,6 +34,12 @@ pub(super) fn put(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+/// Tag and length of an element whose value is written elsewhere.
+pub(super) fn put_header(out: &mut Vec<u8>, tag: u8, length: usize) {
+    out.push(tag);
+    put_length(out, length);
+}
+
 /// One element whose value is what `fill` appends.
 pub(super) fn nest(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) {
     out.push(tag);

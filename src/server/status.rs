@@ -36,14 +36,14 @@ async fn serve(shared: Shared, visit: Visit, door: Arc<Status>, stream: TcpStrea
     let service = service_fn(|request: Request<Incoming>| async move {
         let request = visit.hears(request);
         let response = match visit.turned_away() {
-            Some(no_place) => no_place,
+            Some(no_place) => no_place.map(Into::into),
             None => {
                 let answer = heads.guard(request, |request| async move {
                     // A body that never comes would keep its place for ever.
                     let answer = tokio::time::timeout(request_timeout, door.handle(request)).await;
                     answer.unwrap_or_else(|_| {
                         shared.shed(Shed::SlowBody, visit.from);
-                        crate::status::timed_out()
+                        crate::status::timed_out().map(Into::into)
                     })
                 });
                 answer.await

@@ -1,8 +1,10 @@
 //! The status door, plain http: OCSP, CRLs, CA certificates, and what watches the server's health.
 
+mod body;
 mod cache;
 mod files;
 mod ocsp;
+mod range;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::authority::Authority;
 use crate::telemetry::Metrics;
+pub use body::{Answer, ListBody};
 use cache::Cache;
 
 /// The status door of one authority.
@@ -29,7 +32,21 @@ impl Status {
     }
 
     /// Answers one request. The path is taken as it was sent: base64 may hold `//`, `+` and `=` (B20, B21).
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Answer>
+    where
+        B: Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let path = request.uri().path().trim_start_matches('/');
+        let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+        match path.strip_prefix("crl/").filter(|_| reads) {
+            Some(rest) => files::crl(self, rest, request.headers()),
+            None => self.answer(request).await.map(Answer::Whole),
+        }
+    }
+
+    /// All but lists, which can be long.
+    async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -51,9 +68,6 @@ impl Status {
         if let Some(encoded) = path.strip_prefix("ocsp/") {
             return ocsp::get(self, encoded, request.headers()).await;
         }
-        if let Some(rest) = path.strip_prefix("crl/") {
-            return files::crl(self, rest, request.headers());
-        }
         if let Some(rest) = path.strip_prefix("ca/") {
             return files::ca(self, rest);
         }
@@ -67,7 +81,7 @@ impl Status {
 
     /// Ready: every CA has a list to serve.
     fn ready(&self) -> Response<Full<Bytes>> {
-        if self.authority.cas().all(|ca| ca.crl().is_some()) {
+        if self.authority.cas().all(|ca| ca.has_every_list()) {
             text(StatusCode::OK, "ready\n")
         } else {
             text(StatusCode::SERVICE_UNAVAILABLE, "not ready: a CRL is missing\n")

@@ -10,6 +10,8 @@ mod cacerts;
 mod clones;
 mod corpora;
 mod crl;
+mod crl_delta;
+mod crl_shards;
 mod csr_names;
 mod csr_refused;
 mod csrattrs;

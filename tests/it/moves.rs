@@ -1,5 +1,7 @@
 //! Moves between stages: what happens to certificates, in one commit, and told at once.
 
+use std::collections::BTreeSet;
+
 use vitae::authority::Failed;
 use vitae::fleet::movement::MoveRefused as Rules;
 use vitae::ids::{HolderId, Serial};
@@ -67,7 +69,9 @@ async fn a_move_and_its_effects_are_one_commit_and_seen_at_once() {
             }
             said = now;
             assert_eq!(moved.event.0, before, "{stages:?}");
-            let published = u64::from(changes > 0);
+            // Of each shard concerned, the complete list and its delta.
+            let shards = BTreeSet::from([unit.ldev, unit.tls].map(|serial| serial.shard(8)));
+            let published = if changes > 0 { 2 * shards.len() as u64 } else { 0 };
             assert_eq!(house.events(), before + 1 + changes as u64 + published, "{stages:?}");
         }
         assert_eq!(said, [after; 2], "{stages:?}");

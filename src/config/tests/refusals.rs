@@ -204,6 +204,16 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
         "shorter than crl-lifetime (30d)",
     ),
     ("hierarchy.toml", "ocsp-lifetime = \"24h\"", "ocsp-lifetime = \"0h\"", "end at once"),
+    ("hierarchy.toml", "crl-shards = 8", "crl-shards = 0", "a number from 1 to 1024"),
+    ("hierarchy.toml", "crl-shards = 8", "crl-shards = 1025", "a number from 1 to 1024"),
+    ("hierarchy.toml", "crl-shards = 8", "crl-shards = -1", "invalid value"),
+    (
+        "hierarchy.toml",
+        "delta-lifetime = \"6h\"",
+        "delta-lifetime = \"24h\"",
+        "shorter than crl-lifetime (1d)",
+    ),
+    ("hierarchy.toml", "delta-lifetime = \"6h\"", "delta-lifetime = \"9m\"", "not below 10m"),
     // Hierarchies.
     ("hierarchy.toml", "name = \"birth\"", "name = \"root\"", "two CAs named 'root'"),
     ("hierarchy.toml", "name = \"birth\"", "name = \"every\"", "stands for all CAs"),

@@ -268,7 +268,7 @@ fn distribution(subject: &Judged<'_>, findings: &mut Findings) {
     }
 }
 
-fn is_http(name: &GeneralName) -> bool {
+pub(super) fn is_http(name: &GeneralName) -> bool {
     let GeneralName::UniformResourceIdentifier(uri) = name else { return false };
     uri.as_str().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
         && is_absolute_uri(uri.as_str())

@@ -1,9 +1,11 @@
-//! Judges a finished certificate by its bytes, before it is let out (rules P01 to P23, O22 and O23 of the profile).
+//! Judges a finished certificate by its bytes, before it is let out (rules P01 to P23, O22 and O23 of the profile), and a
+//! revocation list likewise ([`lint_crl`]).
 //!
 //! Nothing here is shared with the builders: the certificate is parsed by another library and walked by hand, so that
 //! one mistake cannot hide in both. The rules are those of RFC 5280 unless a finding names another document.
 
 mod basics;
+mod crl;
 mod extensions;
 mod issuer;
 #[cfg(test)]
@@ -21,6 +23,7 @@ use der::{Decode, Encode};
 use x509_cert::ext::Extension;
 use x509_cert::name::Name;
 
+pub use crl::{ReadAt, lint_crl};
 use raw::RawCertificate;
 
 /// One thing that is wrong with a certificate.

@@ -1,9 +1,7 @@
 //! Asks the status door as any relying party would, and believes nothing that is not signed.
 
-use vitae::clock::Timestamp;
 use vitae::ids::Serial;
 use vitae::pki::certificate::Certificate;
-use vitae::pki::crl;
 use vitae::pki::ocsp::{self, BasicResponse, HashAlg, ParsedResponse, ParsedStatus};
 
 use super::House;
@@ -22,21 +20,6 @@ pub(crate) fn said(status: &ParsedStatus) -> Said {
         ParsedStatus::Good => Said::Good,
         ParsedStatus::Revoked { reason, .. } => Said::Revoked(reason.unwrap_or(0)),
         ParsedStatus::Unknown => Said::Unknown,
-    }
-}
-
-/// A list, taken apart.
-pub(crate) struct List {
-    pub(crate) number: u64,
-    pub(crate) this_update: Timestamp,
-    pub(crate) next_update: Timestamp,
-    pub(crate) entries: Vec<(Serial, Timestamp, u8)>,
-}
-
-impl List {
-    /// `None`: not listed.
-    pub(crate) fn reason_of(&self, serial: Serial) -> Option<u8> {
-        self.entries.iter().find(|entry| entry.0 == serial).map(|entry| entry.2)
     }
 }
 
@@ -74,23 +57,5 @@ impl House {
         assert_eq!(usages, ["1.3.6.1.5.5.7.3.9"]);
         response.verify_signed_by(&signer.public_key().unwrap()).unwrap();
         *response
-    }
-
-    /// The published list, its signature checked.
-    pub(crate) async fn crl(&self, ca: &str) -> List {
-        let reply = self.status_door(&Ask::get(&format!("/crl/{ca}/0.crl"))).await;
-        assert_eq!(reply.status, 200);
-        crl::verify_signed_by(&reply.body, &self.ca_certificate(ca).public_key().unwrap()).unwrap();
-        let mut entries = Vec::new();
-        let summary = crl::parse_each(&reply.body, |entry| {
-            entries.push((entry.own_serial().unwrap(), entry.revoked_at, entry.reason.unwrap_or(0)));
-        })
-        .unwrap();
-        List {
-            number: summary.number.unwrap(),
-            this_update: summary.this_update,
-            next_update: summary.next_update.unwrap(),
-            entries,
-        }
     }
 }
