@@ -106,9 +106,9 @@ async fn every_list_that_has_not_ended_can_be_brought_up_to_date() {
     let mut numbers: BTreeMap<u64, bool> = BTreeMap::new();
     let mut alone = 0;
     let mut held = Vec::new();
-    for round in 0..30u64 {
+    for round in 0..45u64 {
         house.clock.advance(2 * HOUR + HOUR / 7);
-        match round % 5 {
+        match round % 9 {
             1 => {
                 let (id, card) = house.working(&format!("BR1000{round:02}")).await;
                 house.revoke(card.serial(), Reason::Superseded).await;
@@ -120,7 +120,7 @@ async fn every_list_that_has_not_ended_can_be_brought_up_to_date() {
                 house.go(&id, "quarantine").await;
                 held.push(id);
             }
-            4 => {
+            7 => {
                 if let Some(id) = held.pop() {
                     house.go(&id, "clinical-use").await;
                 }

@@ -1,6 +1,7 @@
 //! A real authority in a folder of its own, served on loopback, with a clock that the test moves.
 
 pub(crate) mod approval;
+pub(crate) mod bulk;
 pub(crate) mod crl;
 pub(crate) mod csr;
 pub(crate) mod der;
