@@ -9,6 +9,7 @@ mod cpu;
 mod fresh;
 mod kept;
 mod line;
+mod lists;
 mod load;
 mod measure;
 mod ocsp;
@@ -81,6 +82,11 @@ fn run(arguments: &[String]) -> Outcome<()> {
     }
     if wanted(4) {
         commits::measure(&client, &plan)?.print();
+    }
+    if wanted(10) {
+        // The record alone takes a minute to make.
+        let entries = if quick { 100_000 } else { 1_000_000 };
+        lists::measure(&client, &plan, entries)?.print();
     }
     Ok(())
 }

@@ -138,7 +138,7 @@ fn policy(dir: &Path) -> Outcome<Config> {
     Config::load(dir).map_err(|error| error.to_string().into())
 }
 
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Outcome<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
