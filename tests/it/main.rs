@@ -10,6 +10,7 @@ mod cacerts;
 mod clones;
 mod corpora;
 mod crl;
+mod crl_clients;
 mod crl_delta;
 mod crl_faults;
 mod crl_history;
