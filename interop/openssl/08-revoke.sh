@@ -19,7 +19,9 @@ ocsp after.txt -url "$url" -issuer "$issuer" -cert stolen.pem
 http after "$get_url"
 crl after.crl stolen.pem
 crl issuer.crl "$issuer"
-cat after.crl issuer.crl >both.crl
+# Each certificate names the list of one shard; two may name two.
+crl device.crl device.pem
+cat after.crl device.crl issuer.crl >both.crl
 
 ocsp_at_once() {
     has before.txt '^stolen.pem: good$'

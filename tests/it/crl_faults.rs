@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
+use vitae::clock::Clock;
 use vitae::ids::Reason;
 
+use crate::support::bulk::Bulk;
 use crate::support::store::{Faulty, Switch, Trouble};
 use crate::support::{HOUR, House, Policy};
 
@@ -65,6 +67,34 @@ async fn a_list_that_was_recorded_and_never_seen_is_made_anew() {
     assert_eq!(list.reason_of(card.serial()), Some(1));
     let delta = house.delta("operational", 0).await.unwrap();
     assert_eq!(delta.number, list.number);
+}
+
+/// C19, B26: a scheduled list that was recorded and never seen has shown nobody anything: what ended before it is on the next.
+#[tokio::test]
+async fn a_list_that_nobody_has_seen_lets_no_entry_leave() {
+    let (house, bulk) = Bulk::house(one_shard).await;
+    let serials = bulk.issue(&house.clock, 1, house.clock.now() + HOUR, 1).await;
+    bulk.revoke(&house.clock, &serials, Reason::KeyCompromise).await;
+    house.authority.upkeep().await.unwrap();
+    house.clock.advance(20 * HOUR);
+    // Something that is recorded after the certificate's end, so that the lost list could have let it leave.
+    bulk.issue(&house.clock, 1, house.clock.now() + HOUR, 1).await;
+    let path = house.dir().join("crl/operational-0.crl");
+    let ca = "operational".parse().unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    house.authority.publish_crl(&house.operator(), &ca).await.unwrap_err();
+    fs::remove_dir(&path).unwrap();
+    bulk.issue(&house.clock, 1, house.clock.now() + HOUR, 1).await;
+    house.authority.upkeep().await.unwrap();
+    let list = house.shard("operational", 0).await;
+    assert_eq!(list.reason_of(serials[0]), Some(1));
+    // Seen now: the next one may do without.
+    house.clock.advance(20 * HOUR);
+    house.authority.upkeep().await.unwrap();
+    house.clock.advance(20 * HOUR);
+    house.authority.upkeep().await.unwrap();
+    assert_eq!(house.shard("operational", 0).await.reason_of(serials[0]), None);
 }
 
 /// C05: a data folder that was put back from a copy does not use the numbers again that it gave since.
