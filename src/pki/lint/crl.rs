@@ -316,7 +316,7 @@ mod tests {
             ["C01", "C01"],
             "no number, and a stranger"
         );
-        assert_eq!(changed(b"261123100000Z", b"2611231000000"), ["C03", "C01"]);
+        assert_eq!(changed(b"261123100000Z", b"2611231000000"), ["C03"]);
         assert_eq!(changed(&[2, 1, 1], &[2, 1, 0]), ["C01"]);
         assert_eq!(findings(&ca, &[&der[..], &[0]].concat()), ["C01"], "an octet too much");
         for cut in [0, 1, 5, 40, der.len() / 2, der.len() - 1] {
