@@ -260,7 +260,7 @@ impl Press {
     pub(super) fn write(&self, proof: Proof, signature: &[u8]) -> Result<(Facts, Written), PressError> {
         let Proof { facts, draft } = proof;
         let wrong = |error: &dyn std::fmt::Display| PressError::Wrong(error.to_string());
-        self.public_key.verify_hashed(&draft.hashed, signature).map_err(|error| wrong(&error))?;
+        self.public_key.verify_hashed(draft.hashed.digest(), signature).map_err(|error| wrong(&error))?;
         let path = match facts.base {
             None => files::crl(&self.dir, &self.ca, facts.shard),
             Some(_) => files::delta_crl(&self.dir, &self.ca, facts.shard),

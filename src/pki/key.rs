@@ -13,7 +13,6 @@ use der::{Decode, Encode, Header, Reader, SliceReader, Tag, Tagged};
 use spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
 
 use crate::ids::Digest;
-use crate::keys::Hashed;
 
 /// An RSA key of 8192 bits takes 1.1 kB; nothing accepted here is larger.
 const LARGEST: usize = 4096;
@@ -156,14 +155,14 @@ impl PublicKey {
     }
 
     /// The same for what a key of this authority's kinds has signed, of which only the hash is at hand.
-    pub fn verify_hashed(&self, message: &Hashed, signature: &[u8]) -> Result<(), VerifyError> {
+    pub fn verify_hashed(&self, message: &digest::Digest, signature: &[u8]) -> Result<(), VerifyError> {
         let algorithm = match self.kind {
             PublicKeyKind::P256 => &ECDSA_P256_SHA256_ASN1,
             PublicKeyKind::P384 => &ECDSA_P384_SHA384_ASN1,
             _ => return Err(VerifyError::BadSignature),
         };
         let key = UnparsedPublicKey::new(algorithm, &self.bits);
-        key.verify_digest(message.digest(), signature).map_err(|_| VerifyError::BadSignature)
+        key.verify_digest(message, signature).map_err(|_| VerifyError::BadSignature)
     }
 
     /// What stands inside the AlgorithmIdentifier of the key.

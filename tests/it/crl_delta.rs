@@ -8,11 +8,6 @@ use vitae::ids::{Reason, Serial};
 use crate::support::crl::List;
 use crate::support::{DAY, HOUR, House, Policy};
 
-/// One shard, so that everything is on one list.
-fn one_shard(policy: &Policy) {
-    policy.replace("hierarchy.toml", "crl-shards = 8", "crl-shards = 1");
-}
-
 /// What a client knows who applies a delta to a complete list that it has kept (RFC 5280 section 5.2.4).
 fn applied(complete: &List, delta: &List) -> BTreeMap<Serial, u8> {
     assert!(delta.base.unwrap() <= complete.number, "it is of no use to whoever has {}", complete.number);
@@ -36,7 +31,7 @@ fn reasons(list: &List) -> BTreeMap<Serial, u8> {
 /// number when issued together; a revocation makes both anew.
 #[tokio::test]
 async fn a_delta_belongs_to_a_published_list() {
-    let house = House::with(one_shard).await;
+    let house = House::with(Policy::one_shard).await;
     let first = house.shard("operational", 0).await;
     let url = format!("{}/crl/operational/0-delta.crl", house.authority.config().server().status_url());
     assert_eq!(first.freshest, [url], "C13");
@@ -62,7 +57,7 @@ async fn a_delta_belongs_to_a_published_list() {
 /// and a hold that came and went in between.
 #[tokio::test]
 async fn a_delta_lists_every_change_since_its_base() {
-    let house = House::with(one_shard).await;
+    let house = House::with(Policy::one_shard).await;
     let mut units = Vec::new();
     for number in 0..5 {
         units.push(house.working(&format!("BR00000{number}")).await);
@@ -101,7 +96,7 @@ async fn a_delta_lists_every_change_since_its_base() {
 /// delta comes alone when its end is near, with a number of its own.
 #[tokio::test]
 async fn every_list_that_has_not_ended_can_be_brought_up_to_date() {
-    let house = House::with(one_shard).await;
+    let house = House::with(Policy::one_shard).await;
     let mut kept: Vec<List> = vec![house.shard("operational", 0).await];
     let mut numbers: BTreeMap<u64, bool> = BTreeMap::new();
     let mut alone = 0;
@@ -153,7 +148,7 @@ async fn every_list_that_has_not_ended_can_be_brought_up_to_date() {
 /// C11: what was first told by a delta stays there until a complete list has it, also when the certificate ends meanwhile.
 #[tokio::test]
 async fn a_revocation_just_before_the_end_is_on_a_complete_list() {
-    let house = House::with(one_shard).await;
+    let house = House::with(Policy::one_shard).await;
     let (_, card) = house.working("BR000001").await;
     let end = card.certificate().not_after();
     while house.clock.now() + 5 * HOUR < end {
@@ -180,7 +175,7 @@ async fn a_revocation_just_before_the_end_is_on_a_complete_list() {
 #[tokio::test]
 async fn deltas_come_and_go_with_the_policy() {
     let house = House::with(|policy| {
-        one_shard(policy);
+        policy.one_shard();
         policy.replace("vitae.toml", "# status-url", "status-url");
     })
     .await;

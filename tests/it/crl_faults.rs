@@ -12,15 +12,11 @@ use crate::support::bulk::Bulk;
 use crate::support::store::{Faulty, Switch, Trouble};
 use crate::support::{HOUR, House, Policy};
 
-fn one_shard(policy: &Policy) {
-    policy.replace("hierarchy.toml", "crl-shards = 8", "crl-shards = 1");
-}
-
 /// C22: a list that cannot be written leaves the one before in its place, says so, and comes when there is room again; the
 /// revocation stands meanwhile.
 #[tokio::test]
 async fn a_full_disk_leaves_the_old_list() {
-    let house = House::with(one_shard).await;
+    let house = House::with(Policy::one_shard).await;
     let (_, card) = house.working("BR000001").await;
     let before = house.shard("operational", 0).await;
     let beside = house.dir().join("crl/operational-0.crl.new");
@@ -47,7 +43,7 @@ async fn a_full_disk_leaves_the_old_list() {
 #[tokio::test]
 async fn a_list_that_was_recorded_and_never_seen_is_made_anew() {
     let house = House::with(|policy| {
-        one_shard(policy);
+        policy.one_shard();
         policy.replace("vitae.toml", "# status-url", "status-url");
     })
     .await;
@@ -72,7 +68,7 @@ async fn a_list_that_was_recorded_and_never_seen_is_made_anew() {
 /// C19, B26: a scheduled list that was recorded and never seen has shown nobody anything: what ended before it is on the next.
 #[tokio::test]
 async fn a_list_that_nobody_has_seen_lets_no_entry_leave() {
-    let (house, bulk) = Bulk::house(one_shard).await;
+    let (house, bulk) = Bulk::house(Policy::one_shard).await;
     let serials = bulk.issue(&house.clock, 1, house.clock.now() + HOUR, 1).await;
     bulk.revoke(&house.clock, &serials, Reason::KeyCompromise).await;
     house.authority.upkeep().await.unwrap();
@@ -101,7 +97,7 @@ async fn a_list_that_nobody_has_seen_lets_no_entry_leave() {
 #[tokio::test]
 async fn a_restored_copy_gives_no_number_twice() {
     let house = House::with(|policy| {
-        one_shard(policy);
+        policy.one_shard();
         policy.replace("vitae.toml", "# status-url", "status-url");
     })
     .await;
@@ -179,7 +175,8 @@ async fn many_at_once_share_builds() {
 async fn nobody_waits_for_a_build() {
     let switch = Switch::new();
     let given = switch.clone();
-    let house = House::on_store_with(one_shard, move |inner| Arc::new(Faulty { inner, switch: given })).await;
+    let house =
+        House::on_store_with(Policy::one_shard, move |inner| Arc::new(Faulty { inner, switch: given })).await;
     house.authority.upkeep().await.unwrap();
     let before = house.shard("operational", 0).await;
     switch.set(Trouble::Slow);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use vitae::pki::certificate::Certificate;
 
-use crate::support::House;
 use crate::support::csr::{CN, Csr, SERIAL_NUMBER, attribute, eku, key, request, san};
 use crate::support::der::{extension, int, name, octets, oid, seq, set, tlv, utf8};
 use crate::support::wire::{Ask, Card, Reply};
+use crate::support::{House, Policy};
 
 const ORGANIZATION: &str = "2.5.4.10";
 const EMAIL: &str = "1.2.840.113549.1.9.1";
@@ -122,7 +122,8 @@ fn extensions(certificate: &Certificate) -> BTreeMap<String, (bool, Vec<u8>)> {
 /// E60, B06: no extension of a request is copied; the certificate is the one that a bare request gets (B43: by every way).
 #[tokio::test]
 async fn no_extension_is_copied_from_a_request() {
-    let house = House::open().await;
+    // Certificates of one shard, which alone they have in common.
+    let house = House::with(Policy::one_shard).await;
     let id = house.register("BR000001", "deployment").await;
     let plain = enroll(&house, |csr| csr).await.certificate();
     let url = tlv(0x86, b"http://evil.example.test/");

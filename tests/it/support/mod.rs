@@ -201,6 +201,11 @@ impl Policy {
         fs::write(path, text.replace(old, new)).unwrap();
     }
 
+    /// The CRL of the CA `operational` in one piece.
+    pub(crate) fn one_shard(&self) {
+        self.replace("hierarchy.toml", "crl-shards = 8", "crl-shards = 1");
+    }
+
     /// Adds to the end of a file.
     pub(crate) fn append(&self, file: &str, text: &str) {
         self.write(file, &format!("{}{text}", self.read(file)));
