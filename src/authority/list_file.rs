@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use tempfile::SpooledTempFile;
@@ -15,10 +16,49 @@ use crate::pki::crl::{CrlEntry, Frame, put_entry};
 
 /// Octets that are in memory of one list at a time.
 const PIECE: usize = 256 * 1024;
+/// Pieces that wait for a slower thread.
+const AHEAD: usize = 4;
 /// Entries up to here never touch the disk before the list does.
 const SHORT: usize = 1024 * 1024;
 /// A list up to here is served from memory; a longer one from its file, which is open as long as it is served.
 const IN_MEMORY: u64 = 64 * 1024;
+
+/// Rows that are handed over at once.
+const BATCH: usize = 4096;
+
+/// Encodes what is found in the record on a thread of its own: finding the next row takes about as long. `find` gives each
+/// entry to its argument, until that says that nothing more can be taken.
+pub(super) fn encode_beside<T>(
+    encode: impl FnMut(&CrlEntry, bool, bool) -> io::Result<()> + Send,
+    find: impl FnOnce(&mut dyn FnMut(CrlEntry, bool, bool) -> ControlFlow<()>) -> T,
+) -> (T, io::Result<()>) {
+    std::thread::scope(|scope| {
+        let (rows, arrived) = mpsc::sync_channel::<Vec<(CrlEntry, bool, bool)>>(AHEAD);
+        let mut encode = encode;
+        let encoding = scope.spawn(move || {
+            for (entry, lists, changes) in arrived.iter().flatten() {
+                encode(&entry, lists, changes)?;
+            }
+            Ok(())
+        });
+        let mut batch = Vec::new();
+        let found = find(&mut |entry, lists, changes| {
+            batch.push((entry, lists, changes));
+            if batch.len() < BATCH {
+                return ControlFlow::Continue(());
+            }
+            // Refused when the encoder has given up, which it tells at the end.
+            match rows.send(std::mem::take(&mut batch)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        let _ = rows.send(batch);
+        drop(rows);
+        let encoded = encoding.join().unwrap_or_else(|_| Err(io::Error::other("encoding panicked")));
+        (found, encoded)
+    })
+}
 
 /// The entries of a list, encoded, before anybody knows how many there will be: DER puts lengths first.
 pub(super) struct Entries {
@@ -99,17 +139,29 @@ impl Draft {
             .truncate(true)
             .mode(0o644)
             .open(&beside.0)?;
-        let (mut digest, mut bytes) = (Context::new(&SHA256), 0);
-        let mut put = |piece: &[u8]| {
-            digest.update(piece);
-            bytes += piece.len() as u64;
-            file.write_all(piece)
-        };
-        put(&[&begin, self.frame.before()].concat())?;
-        self.entries.each_piece(&mut put)?;
-        put(&[self.frame.after(), &end].concat())?;
+        let mut bytes = 0;
+        // Hashing takes as long as writing, so it has a thread of its own, a few pieces behind.
+        let digest = std::thread::scope(|scope| {
+            let (pieces, arrived) = mpsc::sync_channel::<Vec<u8>>(AHEAD);
+            let hashing = scope.spawn(move || {
+                let mut digest = Context::new(&SHA256);
+                arrived.iter().for_each(|piece| digest.update(&piece));
+                digest_of(digest)
+            });
+            let mut put = |piece: &[u8]| {
+                // Nobody takes it when hashing has panicked, which is told below.
+                let _ = pieces.send(piece.to_vec());
+                bytes += piece.len() as u64;
+                file.write_all(piece)
+            };
+            put(&[&begin, self.frame.before()].concat())?;
+            self.entries.each_piece(&mut put)?;
+            put(&[self.frame.after(), &end].concat())?;
+            drop(pieces);
+            hashing.join().map_err(|_| io::Error::other("its digest could not be made"))
+        })?;
         file.sync_all()?;
-        Ok(Written { to, beside, file, bytes, digest: digest_of(digest) })
+        Ok(Written { to, beside, file, bytes, digest })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files;
-use super::list_file::{Draft, Entries, Written};
+use super::list_file::{Draft, Entries, Written, encode_beside};
 use crate::clock::Timestamp;
 use crate::fleet::Fact;
 use crate::fleet::listing::{self, Base, CrlRow};
@@ -217,23 +217,30 @@ impl Press {
         let changed_since = base.filter(|_| self.delta_lifetime.is_some());
         // No change since the base was recorded earlier than it, so none may leave earlier.
         let from = changed_since.map_or(without, |base| without.min(base.covers_until));
-        let mut outcome = Ok(());
-        listing::each_listed(view, shard, from, &mut |row| {
-            let entry = CrlEntry { serial: row.serial, since: row.since, standing: row.standing };
-            let lists = complete && row.may_leave() >= without && row.standing != Standing::Released;
-            let changes = changed_since.is_some_and(|base| row.event >= base.covers);
-            if lists || changes {
-                contents.newest = contents.newest.max(row.since);
-            }
+        let Contents { complete: all, delta, newest } = &mut contents;
+        let encode = |entry: &CrlEntry, lists: bool, changes: bool| {
             if lists {
-                outcome = contents.complete.add(&entry);
+                all.add(entry)?;
             }
-            if changes && outcome.is_ok() {
-                outcome = contents.delta.add(&entry);
-            }
-            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        outcome.map_err(|error| file_error(&folder, error))?;
+            if changes { delta.add(entry) } else { Ok(()) }
+        };
+        let (found, encoded) = encode_beside(encode, |give| {
+            listing::each_listed(view, shard, from, &mut |row| {
+                let lists = complete && row.may_leave() >= without && row.standing != Standing::Released;
+                let changes = changed_since.is_some_and(|base| row.event >= base.covers);
+                if !lists && !changes {
+                    return ControlFlow::Continue(());
+                }
+                *newest = (*newest).max(row.since);
+                give(
+                    CrlEntry { serial: row.serial, since: row.since, standing: row.standing },
+                    lists,
+                    changes,
+                )
+            })
+        });
+        found?;
+        encoded.map_err(|error| file_error(&folder, error))?;
         Ok(contents)
     }
 
