@@ -96,9 +96,9 @@ nothing_more() {
 
 all_revoked() {
     local certificate
-    http retired.crl "$(crl_url unit.pem)"
-    openssl crl -inform DER -in retired.crl.body -noout -text >retired.txt
     for certificate in unit web; do
+        http retired.crl "$(crl_url "$certificate.pem")"
+        openssl crl -inform DER -in retired.crl.body -noout -text >retired.txt
         revocation "$certificate.txt" "$certificate.pem"
         has "$certificate.txt" "^$certificate.pem: revoked\$"
         has "$certificate.txt" 'Reason: cessationOfOperation$'
