@@ -13,6 +13,7 @@ use super::error::OpenError;
 use super::files;
 use super::own::ADMIN;
 use super::publish::PublishedCrl;
+use super::watch::Watched;
 use crate::clock::Timestamp;
 use crate::config::{Ca, Config, Issuer, Profile};
 use crate::fleet::rows::{self, CA, CaRow};
@@ -65,6 +66,8 @@ pub(super) struct OcspSigner {
     pub(super) key_hash: [u8; 20],
     pub(super) not_after: Timestamp,
     pub(super) signer: Arc<dyn Signer>,
+    /// Over when the signer's own certificate is revoked: what it has signed is worth nothing then.
+    pub(super) standing: Watched,
 }
 
 impl IssuingCa {

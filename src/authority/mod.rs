@@ -35,11 +35,11 @@ mod transact;
 mod transport_key;
 mod upkeep;
 mod view;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -53,7 +53,7 @@ pub use init::{InitError, init};
 pub use ledger::{LogReport, TreeHead, check};
 pub use list_file::Content;
 pub use movement::{MoveRefused, Moved};
-pub use ocsp::OcspAnswer;
+pub use ocsp::{OcspAnswer, OcspValidity};
 pub use own::ListenerIdentity;
 pub use projection::Fold;
 pub use publish::{PublishRefused, PublishedCrl};
@@ -69,6 +69,7 @@ pub use view::{
     CaView, CertificateFilter, CertificateView, CrlView, DeviceFilter, EnrolledView, IdentityView, Page,
     TokenView,
 };
+pub use watch::Grounds;
 
 use admission::Admission;
 
@@ -89,8 +90,8 @@ pub struct Authority {
     cas: BTreeMap<CaName, IssuingCa>,
     listener: ArcSwapOption<ListenerIdentity>,
     making_keys: server_key::Making,
-    /// Goes up with every commit that changes a certificate's status: caches of status answers follow it.
-    status_epoch: Arc<AtomicU64>,
+    /// What is kept of answers about certificates, ended by the commits that change their status.
+    watches: Arc<watch::Watches>,
     /// What registration authorities have asked for and is not in the record yet.
     under_way: quota::UnderWay,
     admission: Admission,
@@ -143,7 +144,7 @@ impl Authority {
             cas,
             listener: ArcSwapOption::empty(),
             making_keys: server_key::Making::new(),
-            status_epoch: Arc::default(),
+            watches: Arc::default(),
             under_way: quota::UnderWay::default(),
             admission,
         };
@@ -176,11 +177,6 @@ impl Authority {
             Some(label) => label.parse::<ProfileName>().ok()?,
         };
         self.config.profiles().get(&name).filter(|profile| profile.is_label())
-    }
-
-    /// A number that is larger after every change of a certificate's status.
-    pub fn status_epoch(&self) -> u64 {
-        self.status_epoch.load(Ordering::Acquire)
     }
 
     /// Lets the store finish what it took; nothing is issued afterwards. Waits for the disk.

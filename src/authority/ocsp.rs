@@ -1,30 +1,39 @@
 //! Answers status questions (RFC 6960) from the record, signed by the delegated key of the CA that is asked about.
 
 use super::Authority;
-use super::ca::IssuingCa;
+use super::ca::{IssuingCa, OcspSigner};
+use super::watch::{Grounds, Watched};
 use crate::clock::Timestamp;
-use crate::fleet::rows::{self, Status};
+use crate::fleet::rows::Status;
+use crate::fleet::standing::standing;
 use crate::ids::Reason;
-use crate::pki::ocsp::{CertId, CertStatus, OcspError, OcspRequest, ResponseTemplate, error_response};
+use crate::pki::ocsp::{
+    CertId, CertStatus, OcspError, OcspRequest, ResponseTemplate, Single, error_response,
+};
 use crate::store::{StoreError, View};
 
 /// More certificates than a client has reason to ask about at once; each costs a look into the record.
 const MAX_ENTRIES: usize = 32;
 
 /// An OCSP response, and how long it may be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct OcspAnswer {
     pub der: Vec<u8>,
     /// `None` for an error, which must not be kept (RFC 9919 section 7.2).
     pub validity: Option<OcspValidity>,
-    /// May be given to another client that sends the same bytes: no nonce, and nothing unknown in it (O28).
-    pub shareable: bool,
+    /// What it rests on, when it may be given to another client that sends the same bytes: no nonce, and nothing unknown in
+    /// it (O28).
+    pub shareable: Option<Grounds>,
+    /// Nobody could answer: what was answered before is not to be repeated either (O32).
+    pub out_of_order: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OcspValidity {
     pub this_update: Timestamp,
     pub next_update: Timestamp,
+    /// A new answer would say more from here on.
+    pub renew_from: Timestamp,
 }
 
 impl Authority {
@@ -42,7 +51,7 @@ impl Authority {
             Ok(answer) => answer,
             Err(trouble) => {
                 tracing::error!(ca = %ca.name(), %trouble, "cannot answer an OCSP request");
-                error(OcspError::TryLater)
+                OcspAnswer { out_of_order: true, ..error(OcspError::TryLater) }
             }
         }
     }
@@ -57,24 +66,23 @@ impl Authority {
         if now > signer.not_after {
             return Err("the OCSP signer has expired".to_owned());
         }
-        let mut unknown = false;
-        let singles = {
+        if !signer.standing.is_current() {
+            return Err("the OCSP signer was revoked; the next upkeep makes another".to_owned());
+        }
+        // Before the record is read: what changes while the answer is made is then known to be old.
+        let watched = request.nonce.is_none().then(|| self.watch_all(ca, &signer, request));
+        let (singles, validity) = {
             let snapshot = self.snapshot().map_err(|error| error.to_string())?;
-            let status = |id: &CertId| {
-                let status = status_of(&*snapshot, ca, id)?;
-                unknown |= status == CertStatus::Unknown;
-                Ok((id.raw.clone(), status))
-            };
-            let singles: Result<Vec<_>, StoreError> = request.entries.iter().map(status).collect();
-            singles.map_err(|error| error.to_string())?
+            let single = |id| single_of(&*snapshot, ca, id, now);
+            let singles: Result<Vec<_>, StoreError> = request.entries.iter().map(single).collect();
+            (singles.map_err(|error| error.to_string())?, self.validity(ca, &signer, now)?)
         };
-        let this_update = now.whole_second();
-        let next_update = (this_update + ca.settings().ocsp_lifetime()).min(signer.not_after);
+        let unknown = singles.iter().any(|single| single.status == CertStatus::Unknown);
         let template = ResponseTemplate {
             responder_key_hash: signer.key_hash,
-            produced_at: this_update,
-            this_update,
-            next_update,
+            produced_at: now.whole_second(),
+            this_update: validity.this_update,
+            next_update: validity.next_update,
             singles,
             nonce: request.nonce.clone(),
             signer: signer.signer.kind(),
@@ -83,11 +91,24 @@ impl Authority {
         let unsigned = template.to_be_signed().map_err(|error| error.to_string())?;
         let signature = signer.signer.sign(unsigned.bytes()).await.map_err(|error| error.to_string())?;
         let der = unsigned.assemble(&signature).map_err(|error| error.to_string())?;
-        Ok(OcspAnswer {
-            der,
-            validity: Some(OcspValidity { this_update, next_update }),
-            shareable: request.nonce.is_none() && !unknown,
-        })
+        let shareable = watched.filter(|_| !unknown).map(Grounds::new);
+        Ok(OcspAnswer { der, validity: Some(validity), shareable, out_of_order: false })
+    }
+
+    /// The certificates that are asked about, and the signer's own.
+    fn watch_all(&self, ca: &IssuingCa, signer: &OcspSigner, request: &OcspRequest) -> Vec<Watched> {
+        let ours = request.entries.iter().filter(|id| names(ca, id)).filter_map(CertId::own_serial);
+        let watched = ours.map(|serial| self.watches.watch(serial));
+        watched.chain([signer.standing.clone()]).collect()
+    }
+
+    fn validity(&self, ca: &IssuingCa, signer: &OcspSigner, now: Timestamp) -> Result<OcspValidity, String> {
+        let this_update = now.whole_second();
+        let lifetime = ca.settings().ocsp_lifetime();
+        let next_update = (this_update + lifetime).min(signer.not_after);
+        // At half its life, so that no client gets one that is about to end.
+        let renew_from = this_update + next_update.since(this_update) / 2;
+        Ok(OcspValidity { this_update, next_update, renew_from })
     }
 }
 
@@ -96,19 +117,23 @@ fn names(ca: &IssuingCa, id: &CertId) -> bool {
 }
 
 /// By issuer and serial together: the serial of another issuer's certificate is unknown here (B51, O13).
-fn status_of(view: &dyn View, ca: &IssuingCa, id: &CertId) -> Result<CertStatus, StoreError> {
-    if !names(ca, id) {
-        return Ok(CertStatus::Unknown);
-    }
-    let Some(serial) = id.own_serial() else { return Ok(CertStatus::Unknown) };
-    let row = rows::certificate(view, &serial)?.filter(|row| row.ca == *ca.name());
-    Ok(row.map_or(CertStatus::Unknown, |row| match row.status {
+fn single_of(view: &dyn View, ca: &IssuingCa, id: &CertId, now: Timestamp) -> Result<Single, StoreError> {
+    let serial = id.own_serial().filter(|_| names(ca, id));
+    let found = match serial {
+        Some(serial) => standing(view, &serial)?.filter(|found| found.ca == *ca.name()),
+        None => None,
+    };
+    let status = found.as_ref().map_or(CertStatus::Unknown, |found| match found.status {
         Status::Good => CertStatus::Good,
-        Status::Held => CertStatus::Revoked { at: row.status_since.time, reason: Reason::CertificateHold },
-        Status::Revoked { reason, .. } => CertStatus::Revoked { at: row.status_since.time, reason },
-    }))
+        Status::Held => CertStatus::Revoked { at: found.status_since.time, reason: Reason::CertificateHold },
+        Status::Revoked { reason, .. } => CertStatus::Revoked { at: found.status_since.time, reason },
+    });
+    // The record forgets nothing, so it reaches back to the CA's first day (O15).
+    let expired = found.is_some_and(|found| found.not_after < now);
+    let archive_cutoff = expired.then(|| ca.not_before());
+    Ok(Single { cert_id: id.raw.clone(), status, archive_cutoff })
 }
 
 fn error(kind: OcspError) -> OcspAnswer {
-    OcspAnswer { der: error_response(kind), validity: None, shareable: false }
+    OcspAnswer { der: error_response(kind), validity: None, shareable: None, out_of_order: false }
 }

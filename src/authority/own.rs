@@ -62,7 +62,7 @@ impl Authority {
         let snapshot = self.snapshot()?;
         for ca in self.cas() {
             if let Some(own) = self.newest_own(&*snapshot, OCSP, Some(ca))? {
-                use_as_ocsp_signer(ca, own)?;
+                self.use_as_ocsp_signer(ca, own)?;
             }
         }
         if let Some(own) = self.newest_own(&*snapshot, SERVER, None)? {
@@ -99,7 +99,7 @@ impl Authority {
     pub(super) async fn renew_ocsp_signer(&self, ca: &IssuingCa) -> Result<(), Failed<OpenError>> {
         let subject = vec![(NameAttribute::CommonName, format!("{} OCSP", ca.settings().common_name()))];
         let own = self.issue_own(OCSP, Some(ca), subject, Vec::new()).await?;
-        use_as_ocsp_signer(ca, own).map_err(|error| Failed::Unavailable(error.to_string()))
+        self.use_as_ocsp_signer(ca, own).map_err(|error| Failed::Unavailable(error.to_string()))
     }
 
     pub(super) async fn renew_listener(&self) -> Result<(), Failed<OpenError>> {
@@ -172,6 +172,20 @@ impl Authority {
         self.config.profiles().get(&name).ok_or_else(|| lacking(name.as_str()))
     }
 
+    fn use_as_ocsp_signer(&self, ca: &IssuingCa, own: Own) -> Result<(), OpenError> {
+        let bad = |error: String| OpenError::BadCa { ca: ca.name().to_string(), reason: error };
+        let public =
+            PublicKey::from_spki_der(own.key.public_key()).map_err(|error| bad(error.to_string()))?;
+        ca.ocsp.store(Some(Arc::new(OcspSigner {
+            key_hash: public.sha1_key_hash(),
+            not_after: own.row.not_after,
+            certificate: own.certificate,
+            signer: Arc::new(own.key),
+            standing: self.watches.watch(own.row.serial),
+        })));
+        Ok(())
+    }
+
     fn use_as_listener(&self, own: Own) -> Result<(), KeyError> {
         let mut chain = vec![own.certificate];
         // The root is what the client trusts already: only what stands between is sent.
@@ -196,18 +210,6 @@ impl Authority {
         };
         name::same_alt_names(Some(&wanted), certificate.subject_alt_names())
     }
-}
-
-fn use_as_ocsp_signer(ca: &IssuingCa, own: Own) -> Result<(), OpenError> {
-    let bad = |error: String| OpenError::BadCa { ca: ca.name().to_string(), reason: error };
-    let public = PublicKey::from_spki_der(own.key.public_key()).map_err(|error| bad(error.to_string()))?;
-    ca.ocsp.store(Some(Arc::new(OcspSigner {
-        key_hash: public.sha1_key_hash(),
-        not_after: own.row.not_after,
-        certificate: own.certificate,
-        signer: Arc::new(own.key),
-    })));
-    Ok(())
 }
 
 fn server_name(text: &str) -> Result<GeneralName, name::NameError> {

@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Authority;
 use super::error::Failed;
 use super::quota::Place;
+use super::watch;
 use crate::clock::Timestamp;
 use crate::fleet::{Actor, Event, Fact};
+use crate::ids::Serial;
 use crate::store::{Commit, CommitError, Committed, Each, Expected, Range, StoreError, Table, View};
 
 /// A decision loses a race only while others win it, so a few rounds are enough for any honest load.
@@ -88,26 +89,20 @@ impl Authority {
         at: Timestamp,
         place: Option<Place>,
     ) -> Result<Committed, CommitError> {
-        let changes_status = facts.iter().any(|fact| {
-            matches!(
-                fact,
-                Fact::CertificateRevoked { .. }
-                    | Fact::CertificateHeld { .. }
-                    | Fact::CertificateReleased { .. }
-            )
-        });
+        let changed: Vec<Serial> = facts.iter().filter_map(watch::changed_by).collect();
         let events = facts.into_iter().map(|fact| Event { actor: actor.clone(), fact }).collect();
         let pending = self.store.commit(Commit { at, events, expected });
-        if !changes_status && place.is_none() {
+        if changed.is_empty() && place.is_none() {
             return pending.await;
         }
         // A caller that goes away does not stop the commit, so it must not stop what follows from it: cached status
         // answers of before would live on, and a quota would forget what is under way.
-        let epoch = Arc::clone(&self.status_epoch);
+        let watches = Arc::clone(&self.watches);
         let followed = tokio::spawn(async move {
             let outcome = pending.await;
-            if changes_status {
-                epoch.fetch_add(1, Ordering::AcqRel);
+            // A commit that failed while it was made durable may be in the record all the same.
+            if !matches!(outcome, Err(CommitError::Conflict { .. })) {
+                watches.end(&changed);
             }
             drop(place);
             outcome

@@ -20,6 +20,8 @@ pub struct Limits {
     pub max_body: usize,
     /// Bytes of an OCSP request.
     pub max_ocsp_body: usize,
+    /// Memory for signed OCSP answers; 0 keeps none.
+    pub ocsp_cache_bytes: usize,
     /// From the first byte of a request to the end of its header.
     pub header_timeout: Duration,
     /// From the end of the header to the end of the body, and again from there to the answer.
@@ -62,6 +64,7 @@ impl Limits {
 pub(super) struct RawLimits {
     max_body: Spanned<usize>,
     max_ocsp_body: Spanned<usize>,
+    ocsp_cache_bytes: usize,
     header_timeout: Spanned<Length>,
     request_timeout: Spanned<Length>,
     handshake_timeout: Spanned<Length>,
@@ -114,6 +117,7 @@ pub(super) fn check(file: &File, raw: &RawLimits) -> Limits {
     Limits {
         max_body: *raw.max_body.get_ref(),
         max_ocsp_body: *raw.max_ocsp_body.get_ref(),
+        ocsp_cache_bytes: raw.ocsp_cache_bytes,
         header_timeout: raw.header_timeout.get_ref().0,
         request_timeout: raw.request_timeout.get_ref().0,
         handshake_timeout: raw.handshake_timeout.get_ref().0,

@@ -14,6 +14,7 @@ pub mod refusal;
 pub mod register;
 pub mod revoke;
 pub mod rows;
+pub mod standing;
 pub mod token;
 pub mod window;
 

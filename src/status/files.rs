@@ -8,13 +8,12 @@ use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED,
 };
 use hyper::{Response, StatusCode};
-use time::OffsetDateTime;
 
 use super::body::{Answer, ListBody};
+use super::dates::http_date;
 use super::range::{self, Part};
 use super::{Status, respond, text};
 use crate::authority::{Content, PublishedCrl};
-use crate::clock::Timestamp;
 
 const CRL: &str = "application/pkix-crl";
 
@@ -91,29 +90,4 @@ pub(super) fn ca(door: &Status, rest: &str) -> Response<Full<Bytes>> {
 fn value(text: &str) -> HeaderValue {
     // Only digits, letters and punctuation come here; a header that could not be made would be left empty.
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// The date form of HTTP (RFC 9110 section 5.6.7).
-pub(super) fn http_date(at: Timestamp) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    // A Timestamp lies in the years 1970 to 9999, which this type can hold.
-    let time = OffsetDateTime::UNIX_EPOCH + time::Duration::milliseconds(at.millis());
-    let day = DAYS[usize::from(time.weekday().number_days_from_sunday())];
-    let month = MONTHS[usize::from(u8::from(time.month())) - 1];
-    let (hour, minute, second) = time.to_hms();
-    format!("{day}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT", time.day(), time.year())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_as_http_writes_them() {
-        assert_eq!(http_date(Timestamp::from_secs(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(http_date(Timestamp::EPOCH), "Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(http_date(Timestamp::FOREVER), "Fri, 31 Dec 9999 23:59:59 GMT");
-    }
 }

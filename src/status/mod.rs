@@ -2,12 +2,14 @@
 
 mod body;
 mod cache;
+mod dates;
 mod files;
 mod ocsp;
 mod range;
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -24,11 +26,14 @@ pub struct Status {
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
     cache: Cache,
+    /// The last question could not be answered from the record.
+    out_of_order: AtomicBool,
 }
 
 impl Status {
     pub fn new(authority: Arc<Authority>, metrics: Arc<Metrics>) -> Self {
-        Self { authority, metrics, cache: Cache::default() }
+        let cache = Cache::new(authority.config().server().limits().ocsp_cache_bytes);
+        Self { authority, metrics, cache, out_of_order: AtomicBool::new(false) }
     }
 
     /// Answers one request. The path is taken as it was sent: base64 may hold `//`, `+` and `=` (B20, B21).

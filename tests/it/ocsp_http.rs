@@ -83,6 +83,73 @@ async fn answers_tell_caches_what_they_are() {
     assert_eq!(house.status_door(&ask.header("If-None-Match", &etag)).await.status, 200, "B24");
 }
 
+/// O29, O30: each header says what RFC 9919 wants it to say, and what a client has already is not sent again.
+#[tokio::test]
+async fn headers_are_those_of_the_answer() {
+    let house = House::open().await;
+    let (_, card) = house.working("BR000001").await;
+    let der = house.ocsp_request("operational", card.serial().as_bytes(), HashAlg::Sha256, None);
+    let path = format!("/ocsp/{}", STANDARD.encode(&der));
+    let reply = house.status_door(&Ask::get(&path)).await;
+    let single = house.verified("operational", &reply.body).singles[0].clone();
+    let etag = format!("\"{}\"", vitae::ids::Digest::of(&reply.body));
+    assert_eq!(reply.header("etag"), Some(&*etag));
+    let date = |name: &str| {
+        let text = reply.header(name).unwrap().to_owned();
+        assert!(text.ends_with(" GMT"), "{name}: {text}");
+        let parts: Vec<&str> = text.split([' ', ':']).collect();
+        (parts[1].to_owned(), parts[4].to_owned(), parts[5].to_owned(), parts[6].to_owned())
+    };
+    let of = |at: vitae::clock::Timestamp| {
+        let text = at.to_string();
+        (text[8..10].to_owned(), text[11..13].to_owned(), text[14..16].to_owned(), text[17..19].to_owned())
+    };
+    assert_eq!(date("last-modified"), of(single.this_update));
+    assert_eq!(date("expires"), of(single.next_update.unwrap()));
+    assert!(reply.header("date").is_some());
+    let modified = reply.header("last-modified").unwrap().to_owned();
+    let weak = format!("\"0\", W/{etag}");
+    for (name, value, status) in [
+        ("If-None-Match", etag.as_str(), 304),
+        ("If-None-Match", weak.as_str(), 304),
+        ("If-None-Match", "*", 304),
+        ("If-None-Match", "\"0\"", 200),
+        ("If-Modified-Since", modified.as_str(), 304),
+        ("If-Modified-Since", "Fri, 31 Dec 9999 23:59:59 GMT", 304),
+        ("If-Modified-Since", "Thu, 01 Jan 1970 00:00:00 GMT", 200),
+        ("If-Modified-Since", "yesterday", 200),
+    ] {
+        let reply = house.status_door(&Ask::get(&path).header(name, value)).await;
+        assert_eq!(reply.status, status, "{name}: {value}");
+        assert_eq!(reply.header("etag"), Some(&*etag), "{name}: {value}");
+    }
+    // The tag alone counts when both are there.
+    let both = Ask::get(&path).header("If-None-Match", "\"0\"").header("If-Modified-Since", &modified);
+    assert_eq!(house.status_door(&both).await.status, 200);
+    let head = Ask::new("HEAD", &path);
+    assert_eq!(house.status_door(&head).await.header("etag"), Some(&*etag));
+}
+
+/// B23: of 10 MiB, announced or not, no more is taken than the limit and what is on the way; the rest of the world is served.
+#[tokio::test]
+async fn ten_megabytes_are_cut_off() {
+    const TEN: usize = 10 << 20;
+    let house = House::open().await;
+    let mut wire = wire::connect(house.addresses.status).await.unwrap();
+    let head = Ask::new("POST", "/ocsp").header("Content-Length", &TEN.to_string());
+    let mut text = head.bytes();
+    let end = text.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    text.truncate(end + 4);
+    wire.send(&text).await.unwrap();
+    let piece = vec![0x30; 1 << 16];
+    let mut sent = 0;
+    while sent < TEN && wire.send(&piece).await.is_ok() {
+        sent += piece.len();
+    }
+    assert!(sent < TEN, "all of it was taken");
+    assert_eq!(house.status_door(&Ask::get("/health")).await.status, 200);
+}
+
 /// A nonce makes an answer one client's own.
 #[tokio::test]
 async fn answers_with_a_nonce_are_not_shared() {

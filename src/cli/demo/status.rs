@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::agent::http::Client;
 use crate::cli::Failure;
+use crate::clock::{Clock, SystemClock};
 use crate::ids::{CaName, Reason, Serial};
 use crate::pki::certificate::Certificate;
 use crate::pki::ocsp::{self, HashAlg, ParsedResponse, ParsedStatus};
@@ -40,13 +41,7 @@ impl StatusDoor {
         let ParsedResponse::Basic(response) = ocsp::parse_response(&body)? else {
             return Err(Failure::Refused("the OCSP responder answered with an error".to_owned()));
         };
-        let signer = response
-            .certs
-            .first()
-            .ok_or_else(|| Failure::Refused("the OCSP signer is missing".to_owned()))?;
-        let signer = Certificate::from_der(signer)?;
-        signer.verify_signed_by(&issuer_key)?;
-        response.verify_signed_by(&signer.public_key()?)?;
+        response.verify(&self.issuer, SystemClock.now())?;
         let status = response.singles.first().map(|single| single.status);
         Ok(match status {
             Some(ParsedStatus::Good) => "good".to_owned(),

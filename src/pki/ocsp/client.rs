@@ -87,6 +87,8 @@ pub struct SingleResponse {
     pub status: ParsedStatus,
     pub this_update: Timestamp,
     pub next_update: Option<Timestamp>,
+    /// Said of a certificate that has expired (RFC 6960 section 4.4.4).
+    pub archive_cutoff: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,8 +213,14 @@ fn single(reader: &mut SliceReader<'_>) -> der::Result<SingleResponse> {
     let next_update = reader
         .context_specific::<GeneralizedTime>(TagNumber(0), TagMode::Explicit)?
         .map(|time| Timestamp::from_secs(time.to_unix_duration().as_secs()));
-    reader.context_specific::<Vec<Extension>>(TagNumber(1), TagMode::Explicit)?;
-    Ok(SingleResponse { cert_id, status, this_update, next_update })
+    let extensions = reader.context_specific::<Vec<Extension>>(TagNumber(1), TagMode::Explicit)?;
+    let archive_cutoff = extensions
+        .unwrap_or_default()
+        .iter()
+        .find(|extension| extension.extn_id == rfc6960::ID_PKIX_OCSP_ARCHIVE_CUTOFF)
+        .map(|extension| time(&mut SliceReader::new(extension.extn_value.as_bytes())?))
+        .transpose()?;
+    Ok(SingleResponse { cert_id, status, this_update, next_update, archive_cutoff })
 }
 
 fn time(reader: &mut SliceReader<'_>) -> der::Result<Timestamp> {
@@ -233,7 +241,7 @@ mod tests {
     use p256::pkcs8::DecodePublicKey;
     use proptest::prelude::*;
 
-    use super::super::{CertStatus, OcspError, OcspRequest, ResponseTemplate, error_response};
+    use super::super::{CertStatus, OcspError, OcspRequest, ResponseTemplate, Single, error_response};
     use super::*;
     use crate::ids::Reason;
     use crate::keys::KeyKind;
@@ -241,7 +249,11 @@ mod tests {
 
     fn template(ca: &TestCa) -> ResponseTemplate {
         let key = ca.certificate.public_key().unwrap();
-        let id = |serial: &[u8], hash| cert_id(ca.certificate.subject_der(), &key, serial, hash).unwrap();
+        let single = |serial: &[u8], hash, status| Single {
+            cert_id: cert_id(ca.certificate.subject_der(), &key, serial, hash).unwrap(),
+            status,
+            archive_cutoff: (serial == [2; 16]).then(|| day("2024-01-01T00:00:00Z")),
+        };
         let at = day("2026-11-20T01:02:03.999Z");
         ResponseTemplate {
             responder_key_hash: key.sha1_key_hash(),
@@ -249,10 +261,10 @@ mod tests {
             this_update: day("2026-11-23T10:00:00Z"),
             next_update: day("2052-11-23T10:00:00Z"),
             singles: vec![
-                (id(&[1; 16], HashAlg::Sha1), CertStatus::Good),
-                (id(&[2; 16], HashAlg::Sha256), CertStatus::Revoked { at, reason: Reason::KeyCompromise }),
-                (id(&[3; 16], HashAlg::Sha384), CertStatus::Revoked { at, reason: Reason::Unspecified }),
-                (id(&[4; 16], HashAlg::Sha512), CertStatus::Unknown),
+                single(&[1; 16], HashAlg::Sha1, CertStatus::Good),
+                single(&[2; 16], HashAlg::Sha256, CertStatus::Revoked { at, reason: Reason::KeyCompromise }),
+                single(&[3; 16], HashAlg::Sha384, CertStatus::Revoked { at, reason: Reason::Unspecified }),
+                single(&[4; 16], HashAlg::Sha512, CertStatus::Unknown),
             ],
             nonce: Some(vec![9; 32]),
             signer: KeyKind::P256,
@@ -292,8 +304,9 @@ mod tests {
                 ParsedStatus::Unknown,
             ]
         );
-        for (single, (cert_id, _)) in basic.singles.iter().zip(&said.singles) {
-            assert_eq!(&single.cert_id.raw, cert_id, "O08");
+        for (single, asked) in basic.singles.iter().zip(&said.singles) {
+            assert_eq!(single.cert_id.raw, asked.cert_id, "O08");
+            assert_eq!(single.archive_cutoff, asked.archive_cutoff, "O15");
             assert_eq!((single.this_update, single.next_update), (said.this_update, Some(said.next_update)));
         }
         basic.verify_signed_by(&ca.certificate.public_key().unwrap()).unwrap();
@@ -363,7 +376,7 @@ mod tests {
             "O25"
         );
         assert!(matches!(refused(|t| t.next_update = day("2026-11-01")), BuildError::TimesReversed { .. }));
-        assert!(matches!(refused(|t| t.singles[0].0 = vec![5, 0]), BuildError::Encode { .. }));
+        assert!(matches!(refused(|t| t.singles[0].cert_id = vec![5, 0]), BuildError::Encode { .. }));
         assert!(matches!(refused(|t| t.certs = vec![vec![]]), BuildError::Encode { .. }));
         let to_be_signed = template(&ca).to_be_signed().unwrap();
         assert_eq!(to_be_signed.assemble(&[1; 64]), Err(BuildError::NotASignature));

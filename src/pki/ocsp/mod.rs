@@ -3,6 +3,7 @@
 mod client;
 mod request;
 mod response;
+mod trust;
 
 use aws_lc_rs::digest;
 use const_oid::ObjectIdentifier;
@@ -17,7 +18,8 @@ pub use client::{
     request,
 };
 pub use request::{CertId, OcspRequest, OcspRequestError};
-pub use response::{CertStatus, OcspError, ResponseTemplate, ResponseToBeSigned, error_response};
+pub use response::{CertStatus, OcspError, ResponseTemplate, ResponseToBeSigned, Single, error_response};
+pub use trust::SignerError;
 
 /// The hash a CertID names its issuer with (RFC 6960 section 4.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,6 @@
 //! An OCSP request, from anyone (RFC 6960 section 4.1).
 
+use const_oid::ObjectIdentifier;
 use const_oid::db::rfc6960;
 use der::asn1::{AnyRef, OctetStringRef};
 use der::{Decode, Reader, SliceReader, Tag, TagNumber};
@@ -15,6 +16,11 @@ use crate::pki::read::{context, next_is};
 
 /// No request in use has more extensions than a handful.
 const MOST_EXTENSIONS: usize = 16;
+
+/// What a client says with them is understood, critical or not, and changes nothing: there is one type of response, and a
+/// signer has one key with one algorithm (RFC 6960 sections 4.4.3 and 4.4.7).
+const NOTHING_TO_CHOOSE: [ObjectIdentifier; 2] =
+    [rfc6960::ID_PKIX_OCSP_RESPONSE, rfc6960::ID_PKIX_OCSP_PREF_SIG_ALGS];
 
 /// Why a request gets no signed answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,7 +163,7 @@ fn extensions(reader: &mut SliceReader<'_>, number: u32) -> Result<Option<Vec<u8
                 return Err(malformed("its nonce does not have 1 to 128 octets (RFC 9654 section 2.1)"));
             }
             nonce = Some(value.to_vec());
-        } else if extension.critical {
+        } else if extension.critical && !NOTHING_TO_CHOOSE.contains(&extension.extn_id) {
             // RFC 6960 section 4.4: unknown extensions are ignored unless they are critical.
             return Err(OcspRequestError::CriticalExtension(oid_name(&extension.extn_id)));
         }

@@ -17,6 +17,16 @@ pub enum CertStatus {
     Unknown,
 }
 
+/// What is said of one certificate, under the CertID of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Single {
+    /// The CertID as it came.
+    pub cert_id: Vec<u8>,
+    pub status: CertStatus,
+    /// For a certificate that has expired: since when its status would be known (RFC 6960 section 4.4.4).
+    pub archive_cutoff: Option<Timestamp>,
+}
+
 /// An answer without a signature, and without any certificate's status (RFC 6960 section 2.3). Number 4 is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -41,8 +51,8 @@ pub struct ResponseTemplate {
     pub produced_at: Timestamp,
     pub this_update: Timestamp,
     pub next_update: Timestamp,
-    /// Each CertID as it came in the request, and what is said of it.
-    pub singles: Vec<(Vec<u8>, CertStatus)>,
+    /// One for each question, in their order.
+    pub singles: Vec<Single>,
     /// The nonce of the request, when this answer is made for it.
     pub nonce: Option<Vec<u8>>,
     /// The kind of the key that will sign, which gives the signature algorithm.
@@ -62,7 +72,7 @@ impl ResponseTemplate {
                 return Err(BuildError::TimesReversed { begin, end });
             }
         }
-        let parts = self.singles.iter().map(|(cert_id, _)| ("a CertID", cert_id));
+        let parts = self.singles.iter().map(|single| ("a CertID", &single.cert_id));
         for (what, der) in parts.chain(self.certs.iter().map(|cert| ("the signer's certificate", cert))) {
             one_sequence(der).map_err(|error| BuildError::Encode { what, reason: error.to_string() })?;
         }
@@ -74,14 +84,17 @@ impl ResponseTemplate {
             });
             tlv::put_generalized_time(data, self.produced_at);
             tlv::nest(data, tlv::SEQUENCE, |responses| {
-                for (cert_id, status) in &self.singles {
-                    tlv::nest(responses, tlv::SEQUENCE, |single| {
-                        single.extend_from_slice(cert_id);
-                        put_status(single, *status);
-                        tlv::put_generalized_time(single, self.this_update);
-                        tlv::nest(single, tlv::constructed(0), |out| {
+                for single in &self.singles {
+                    tlv::nest(responses, tlv::SEQUENCE, |out| {
+                        out.extend_from_slice(&single.cert_id);
+                        put_status(out, single.status);
+                        tlv::put_generalized_time(out, self.this_update);
+                        tlv::nest(out, tlv::constructed(0), |out| {
                             tlv::put_generalized_time(out, self.next_update);
                         });
+                        if let Some(cutoff) = single.archive_cutoff {
+                            tlv::nest(out, tlv::constructed(1), |out| put_archive_cutoff(out, cutoff));
+                        }
                     });
                 }
             });
@@ -105,6 +118,16 @@ fn put_status(out: &mut Vec<u8>, status: CertStatus) {
         }),
         CertStatus::Unknown => tlv::put(out, tlv::primitive(2), &[]),
     }
+}
+
+/// Extensions with the archive cutoff alone.
+fn put_archive_cutoff(out: &mut Vec<u8>, cutoff: Timestamp) {
+    tlv::nest(out, tlv::SEQUENCE, |extensions| {
+        tlv::nest(extensions, tlv::SEQUENCE, |extension| {
+            tlv::put(extension, tlv::OBJECT_IDENTIFIER, rfc6960::ID_PKIX_OCSP_ARCHIVE_CUTOFF.as_bytes());
+            tlv::nest(extension, tlv::OCTET_STRING, |value| tlv::put_generalized_time(value, cutoff));
+        });
+    });
 }
 
 /// Extensions with the nonce alone, an OCTET STRING in an OCTET STRING (RFC 9654 section 2.1).
