@@ -9,12 +9,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::{Request, Response};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use vitae::authority::{self, Authority, Fold, Peer, RevocationAsked};
 use vitae::clock::{Clock, ManualClock, Random, SystemClock, SystemRandom};
 use vitae::config::Config;
 use vitae::fleet::Event;
 use vitae::fleet::register::NewDevice;
-use vitae::ids::{HolderId, Reason, Serial};
+use vitae::ids::{EventNumber, HolderId, Reason, Serial};
 use vitae::ledger::entry;
 use vitae::pki::certificate::Certificate;
 use vitae::status::Status;
@@ -192,6 +193,11 @@ impl Store<Event> for Forgetful {
         Box::pin(std::future::ready(
             head.map(|head| Committed { first: head.next, at: commit.at.max(head.at) }).map_err(Into::into),
         ))
+    }
+
+    /// Nothing comes any more.
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        watch::channel(EventNumber(0)).1
     }
 
     fn shutdown(&self) {}

@@ -61,6 +61,7 @@ each_store! {
     of_two_with_the_same_expectation_one_wins
     checks_alone_write_nothing
     numbers_have_no_gap_and_time_never_goes_back
+    whoever_follows_the_log_is_woken
     scans_keep_to_their_range
     a_scan_may_look_elsewhere
     a_failing_projection_latches
@@ -150,6 +151,22 @@ async fn numbers_have_no_gap_and_time_never_goes_back(store: &Any) {
     let entries = entries(&*store.snapshot().unwrap());
     assert_eq!(entries[2..4], ["2 10 a=1", "3 10 b=1"]);
     assert_eq!(entries.len() as u64, expected);
+}
+
+/// The head that is told has been committed: a snapshot taken on hearing of it holds everything below.
+async fn whoever_follows_the_log_is_woken(store: &Any) {
+    let mut head = store.head();
+    assert_eq!(*head.borrow_and_update(), EventNumber(0));
+    let refused = expecting(at(1, [put("x", "y")]), "absent", Some("1"));
+    assert!(store.commit(refused).await.is_err());
+    one(&**store, at(1, [])).await;
+    assert!(!head.has_changed().unwrap(), "nothing was written");
+    for count in [1, 3] {
+        one(&**store, at(2, vec![put("a", "1"); count])).await;
+        head.changed().await.unwrap();
+        assert_eq!(*head.borrow_and_update(), Head::read(&*store.snapshot().unwrap()).unwrap().next);
+    }
+    assert_eq!(*store.head().borrow(), EventNumber(4));
 }
 
 async fn scans_keep_to_their_range(store: &Any) {

@@ -137,6 +137,8 @@ pub(super) struct Outcomes {
     pub(super) each: Vec<Result<Committed, CommitError>>,
     /// Whether there is anything to make durable.
     pub(super) wrote: bool,
+    /// The number that the next event will have.
+    pub(super) next: EventNumber,
 }
 
 /// Folds a group of commits into the rows of one transaction; each sees those before it. After an error nothing
@@ -157,7 +159,7 @@ pub(super) fn fold_group<P: Projection>(
         }
         let wrote = fold.unsealed() > 0;
         fold.seal()?;
-        Ok(Outcomes { each, wrote })
+        Ok(Outcomes { each, wrote, next: fold.head().next })
     })
 }
 

@@ -6,10 +6,13 @@ use std::future;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::fold::fold_group;
 use super::{
     Commit, CommitError, Committed, Each, Pending, Projection, Range, Rows, Store, StoreError, Table, View,
 };
+use crate::ids::EventNumber;
 
 /// The rows of one table.
 type Sorted = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -117,6 +120,7 @@ impl Rows for Undoable<'_> {
 pub struct MemoryStore<P> {
     projection: Arc<P>,
     state: Mutex<State>,
+    head: watch::Sender<EventNumber>,
 }
 
 #[derive(Default)]
@@ -127,7 +131,7 @@ struct State {
 
 impl<P: Projection> MemoryStore<P> {
     pub fn new(projection: Arc<P>) -> Self {
-        Self { projection, state: Mutex::default() }
+        Self { projection, state: Mutex::default(), head: watch::Sender::new(EventNumber(0)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,7 +147,12 @@ impl<P: Projection> MemoryStore<P> {
         let mut rows = Undoable { rows: &mut state.rows, replaced: Vec::new() };
         match fold_group(&mut rows, &*self.projection, vec![commit]) {
             // One commit went in, so one outcome comes out.
-            Ok(outcomes) => outcomes.each.into_iter().next().expect("each commit has an outcome"),
+            Ok(outcomes) => {
+                if outcomes.wrote {
+                    self.head.send_replace(outcomes.next);
+                }
+                outcomes.each.into_iter().next().expect("each commit has an outcome")
+            }
             Err(error) => {
                 rows.undo();
                 let error = error.latched();
@@ -161,6 +170,10 @@ impl<P: Projection> Store<P::Event> for MemoryStore<P> {
 
     fn commit(&self, commit: Commit<P::Event>) -> Pending {
         Box::pin(future::ready(self.commit_now(commit)))
+    }
+
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        self.head.subscribe()
     }
 
     /// Commits are over when they return, so there is nothing to wait for.

@@ -22,6 +22,8 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 
+use tokio::sync::watch;
+
 use crate::clock::Timestamp;
 use crate::ids::EventNumber;
 
@@ -156,6 +158,10 @@ pub trait Store<E>: Send + Sync {
     /// Hands the commit to the writer. The future ends when the commit is durable, or will never be; dropping it
     /// takes the commit back only while it still waits for room in the queue.
     fn commit(&self, commit: Commit<E>) -> Pending;
+
+    /// How far the log has come: the number that the next event will have. It changes when events have become durable,
+    /// so whoever follows the log can sleep until then and reads what is new from a snapshot.
+    fn head(&self) -> watch::Receiver<EventNumber>;
 
     /// Finishes what was handed over and takes nothing more; waits for the disk.
     fn shutdown(&self);

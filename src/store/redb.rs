@@ -16,9 +16,12 @@ use ::redb::{
     StorageBackend, StorageError, TableDefinition, TableError,
 };
 
+use tokio::sync::watch;
+
 use super::fold::Head;
 use super::writer::{self, Queue};
 use super::{Commit, Each, Pending, Projection, Range, Store, StoreError, Table, View};
+use crate::ids::EventNumber;
 
 /// A store in a file that this process alone has open.
 ///
@@ -58,8 +61,10 @@ impl<P: Projection> RedbStore<P> {
             .create_with_backend(backend)
             .map_err(|error| refused(open_reason(&error)))?;
         let database = Arc::new(database);
-        Head::check(&Snapshot::of(&database)?)?;
-        let (queue, work) = writer::queue();
+        let snapshot = Snapshot::of(&database)?;
+        Head::check(&snapshot)?;
+        let (queue, work) = writer::queue(Head::read(&snapshot)?.next);
+        drop(snapshot);
         let theirs = Arc::clone(&database);
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
@@ -109,6 +114,10 @@ impl<P: Projection> Store<P::Event> for RedbStore<P> {
 
     fn commit(&self, commit: Commit<P::Event>) -> Pending {
         self.queue.submit(commit)
+    }
+
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        self.queue.head()
     }
 
     fn shutdown(&self) {

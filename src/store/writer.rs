@@ -8,13 +8,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
 use ::redb::{Database, WriteTransaction};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot, watch};
 
 use super::fold::{Outcomes, caught, fold_group};
 use super::redb::{definition, failed, get_from, scan_from};
 use super::{
     Commit, CommitError, Committed, Each, Pending, Projection, Range, Rows, StoreError, Table, View,
 };
+use crate::ids::EventNumber;
 
 /// How many commits share one transaction. Measured: more makes everybody wait longer and gains little.
 const GROUP: usize = 256;
@@ -35,19 +36,24 @@ pub(super) struct Queue<E> {
     messages: Sender<Message<E>>,
     room: Arc<Semaphore>,
     dead: Arc<OnceLock<StoreError>>,
+    head: watch::Receiver<EventNumber>,
 }
 
 /// The writer's end of the queue.
 pub(super) struct Work<E> {
     messages: Receiver<Message<E>>,
     dead: Arc<OnceLock<StoreError>>,
+    head: watch::Sender<EventNumber>,
 }
 
-pub(super) fn queue<E>() -> (Queue<E>, Work<E>) {
+/// `next` is the number that the next event will have.
+pub(super) fn queue<E>(next: EventNumber) -> (Queue<E>, Work<E>) {
     let (sender, receiver) = mpsc::channel();
+    let (tell, head) = watch::channel(next);
     let dead = Arc::new(OnceLock::new());
     let room = Arc::new(Semaphore::new(ROOM));
-    (Queue { messages: sender, room, dead: Arc::clone(&dead) }, Work { messages: receiver, dead })
+    let queue = Queue { messages: sender, room, dead: Arc::clone(&dead), head };
+    (queue, Work { messages: receiver, dead, head: tell })
 }
 
 impl<E: Send + 'static> Queue<E> {
@@ -68,6 +74,10 @@ impl<E: Send + 'static> Queue<E> {
             }
             Err(TryAcquireError::Closed) => Box::pin(future::ready(Err(stopped()))),
         }
+    }
+
+    pub(super) fn head(&self) -> watch::Receiver<EventNumber> {
+        self.head.clone()
     }
 
     /// Lets nobody in any more. What is in the queue is still written.
@@ -158,6 +168,9 @@ impl<E: Send + 'static> Work<E> {
         // A caller that has gone away wants no answer, so none is missed.
         match outcomes {
             Ok(outcomes) => {
+                if outcomes.wrote {
+                    self.head.send_replace(outcomes.next);
+                }
                 for (answer, outcome) in answers.into_iter().zip(outcomes.each) {
                     let _ = answer.send(outcome);
                 }

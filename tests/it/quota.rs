@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use vitae::clock::Clock;
 use vitae::fleet::Event;
-use vitae::ids::HolderId;
+use vitae::ids::{EventNumber, HolderId};
 use vitae::store::{Commit, CommitError, Pending, Store, StoreError, View};
 
 use crate::support::csr::{Csr, SERIAL_NUMBER, key};
@@ -239,6 +239,10 @@ impl Store<Event> for Conflicts {
             }
             outcome
         })
+    }
+
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        self.inner.head()
     }
 
     fn shutdown(&self) {

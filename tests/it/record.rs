@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use sha2::Sha256;
+use tokio::sync::watch;
 use vitae::authority::{self, Authority, Failed, Fold, HistoryLine, QueryRefused, Trace};
 use vitae::clock::{Clock, ManualClock, SystemRandom, Timestamp};
 use vitae::fleet::{Actor, Event, Fact, Issuance, Proof};
@@ -214,6 +215,11 @@ impl Store<Event> for Past {
 
     fn commit(&self, _: Commit<Event>) -> Pending {
         unreachable!("the past is not changed")
+    }
+
+    /// Nothing comes any more.
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        watch::channel(EventNumber(0)).1
     }
 
     fn shutdown(&self) {}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
+use tokio::sync::watch;
 use vitae::fleet::Event;
+use vitae::ids::EventNumber;
 use vitae::store::{Commit, Pending, Store, StoreError, View};
 
 /// What goes wrong from now on.
@@ -74,6 +76,10 @@ impl Store<Event> for Faulty {
             });
         }
         self.inner.commit(commit)
+    }
+
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        self.inner.head()
     }
 
     fn shutdown(&self) {
