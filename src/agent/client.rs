@@ -16,9 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
-use super::http::{Client, HttpError};
 use super::request::RequestError;
-use super::trust::{Identity, Trust, TrustError};
+use crate::http::{Client, HttpError, Identity, Trust, TrustError};
 use crate::pki::binding::{EXPORTER_LABEL, EXPORTER_LENGTH, challenge};
 use crate::pki::csr_attributes::CsrAttributes;
 use crate::pki::{body, cms};

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::request::{DeviceKey, RequestError};
-use super::trust::Identity;
+use crate::http::Identity;
 use crate::pki::certificate::{Certificate, ParseError};
 use crate::pki::csr_attributes::CsrAttributes;
 use crate::pki::pem::{self, PemError};

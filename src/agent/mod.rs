@@ -3,14 +3,12 @@
 mod client;
 mod enrol;
 mod home;
-pub mod http;
 mod renewal;
 mod request;
-mod trust;
 
+pub use crate::http::{Identity, Trust, TrustError};
 pub use client::{AgentError, Connection, EstClient};
 pub use enrol::{Waits, enroll_patiently};
 pub use home::{Enrolled, Home, HomeError, Locked, read_identity};
 pub use renewal::{Advice, Schedule};
 pub use request::{DeviceKey, RequestError};
-pub use trust::{Identity, Trust, TrustError};

@@ -19,9 +19,9 @@ use zeroize::Zeroizing;
 use super::Failure;
 use super::arguments::Global;
 use crate::admin::Problem;
-use crate::agent::http::Client;
-use crate::agent::{Identity, Trust};
+
 use crate::authority::{MAX_PAGE, Page};
+use crate::http::{Client, Identity, Trust};
 use crate::pki::pem;
 
 /// A connection to the admin door.

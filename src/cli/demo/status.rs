@@ -9,9 +9,9 @@ use hyper::body::Bytes;
 use hyper::header::HOST;
 use tokio::net::TcpStream;
 
-use crate::agent::http::Client;
 use crate::cli::Failure;
 use crate::clock::{Clock, SystemClock};
+use crate::http::Client;
 use crate::ids::{CaName, Reason, Serial};
 use crate::pki::certificate::Certificate;
 use crate::pki::ocsp::{self, HashAlg, ParsedResponse, ParsedStatus};

@@ -1,4 +1,4 @@
-//! TLS as a device speaks it: whom it trusts (the CAs in `chain.pem`), and what it shows of itself.
+//! TLS as a client: whom it trusts, such as the CAs in `chain.pem`, and what it shows of itself.
 
 use std::sync::Arc;
 
@@ -30,14 +30,18 @@ pub enum TrustError {
 
 impl Trust {
     pub fn from_pem(text: &str) -> Result<Self, TrustError> {
+        Self::from_der(pem::certificates(text)?)
+    }
+
+    pub fn from_der(certificates: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
-        for der in pem::certificates(text)? {
+        for der in certificates {
             roots.add(CertificateDer::from(der))?;
         }
         Ok(Self(Arc::new(roots)))
     }
 
-    /// TLS as a device speaks it: with its certificate, if it has one.
+    /// With a certificate of its own, if it has one.
     pub fn tls(&self, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TrustError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
