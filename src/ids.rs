@@ -81,6 +81,9 @@ config_name!(
 config_name!(
     /// A maker of devices, the owner of a trust anchor.
     MakerName, "the name of a maker");
+config_name!(
+    /// A receiver of `webhooks.toml`.
+    HookName, "the name of a webhook");
 
 /// Who a certificate is for: a device, another machine identity, or this authority itself.
 ///

@@ -14,6 +14,7 @@
 //! | 4 | [`status`] | OCSP, CRL and AIA door, its cache | decide who is revoked |
 //! | 4 | [`admin`] | REST API door | touch `store` or `keys` |
 //! | 4 | [`agent`] | the device side: an EST client that enrols and renews itself | share code with `est` beyond `pki` |
+//! | 4 | [`hooks`] | webhooks: posts what the record tells to who asked for it | touch `store` or `keys`, decide what is told |
 //! | 3 | [`http`] | HTTP/1.1 and TLS as a client, for the agent, the webhooks and the command line | know what it carries |
 //! | 3 | [`authority`] | the service that ACTS, one file a verb; the only caller of `keys` and of `store.commit` | know HTTP |
 //! | 2 | [`fleet`] | PURE: devices, lifecycle, tokens, certificates; `decide` and `apply` | do I/O, read a clock, be async |
@@ -32,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod est;
 pub mod fleet;
+pub mod hooks;
 pub mod http;
 pub mod ids;
 pub mod keys;

@@ -3,9 +3,11 @@
 //! Prometheus text format; every counter starts at zero with the process.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Timestamp;
+use crate::ids::EventNumber;
 
 /// The log hears of one kind of shed load once in so many milliseconds, however much there is.
 const SAID_AGAIN: i64 = 60_000;
@@ -76,6 +78,35 @@ pub struct Metrics {
     admin: AtomicU64,
     tls_failed: [AtomicU64; TlsFailure::ALL.len()],
     shed: [Shedding; Shed::ALL.len()],
+    hooks: Mutex<Vec<(String, Arc<HookMeter>)>>,
+}
+
+/// What one webhook does.
+#[derive(Debug, Default)]
+pub struct HookMeter {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    failing: AtomicBool,
+    next: AtomicU64,
+}
+
+impl HookMeter {
+    /// The event was taken.
+    pub fn delivered(&self, number: EventNumber) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
+        self.failing.store(false, Ordering::Relaxed);
+        self.next_is(EventNumber(number.0 + 1));
+    }
+
+    pub fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything before this event has been told.
+    pub fn next_is(&self, number: EventNumber) {
+        self.next.store(number.0, Ordering::Relaxed);
+    }
 }
 
 /// Why a TLS handshake came to nothing.
@@ -157,6 +188,14 @@ impl Metrics {
         self.tls_failed[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The meter of a webhook; asked for once each.
+    pub fn hook(&self, name: &str) -> Arc<HookMeter> {
+        let meter = Arc::<HookMeter>::default();
+        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        hooks.push((name.to_owned(), Arc::clone(&meter)));
+        meter
+    }
+
     /// Counts it. `Some`: the log should hear of it, and of so many since it last did.
     pub fn shed(&self, why: Shed, now: Timestamp) -> Option<u64> {
         let shedding = &self.shed[why as usize];
@@ -197,6 +236,14 @@ impl Metrics {
         }
         for ((_, name), shedding) in Shed::ALL.iter().zip(&self.shed) {
             line(&mut out, &format!("vitae_shed_total{{reason=\"{name}\"}}"), &shedding.count);
+        }
+        for (name, hook) in self.hooks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let named = |what: &str| format!("vitae_webhook_{what}{{webhook=\"{name}\"}}");
+            line(&mut out, &named("deliveries_total"), &hook.delivered);
+            line(&mut out, &named("failures_total"), &hook.failed);
+            let failing = u64::from(hook.failing.load(Ordering::Relaxed));
+            line(&mut out, &named("failing"), &AtomicU64::new(failing));
+            line(&mut out, &named("next_event"), &hook.next);
         }
         out
     }

@@ -4,6 +4,7 @@ mod approvals;
 mod certificates;
 mod crls;
 mod devices;
+mod events;
 mod identities;
 mod log;
 mod openapi;
@@ -21,6 +22,7 @@ use axum::{Json, Router};
 pub use approvals::{ApprovalBody, DenialBody};
 pub use certificates::RevocationBody;
 pub use devices::{MoveBody, NewDeviceBody};
+pub use events::Stopping;
 pub use identities::NewIdentityBody;
 pub use openapi::ROUTES;
 pub use operator::AdminPeer;
@@ -72,6 +74,8 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/api/v1/cas", get(crls::cas))
         .route("/api/v1/crls", get(crls::list))
         .route("/api/v1/crls/{ca}", post(crls::publish))
+        .route("/api/v1/events", get(events::follow))
+        .route("/api/v1/events/hooks", get(events::hooks))
         .route("/api/v1/log", get(log::head))
         .route("/api/v1/log/verify", post(log::verify))
         .route("/api/v1/openapi.json", get(openapi::document))

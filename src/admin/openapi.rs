@@ -4,7 +4,7 @@ use axum::Json;
 use serde_json::{Map, Value, json};
 
 /// Every route of the API: method, path, the permission it needs, what it does. A test holds it against the router.
-pub const ROUTES: [(&str, &str, Option<&str>, &str); 24] = [
+pub const ROUTES: [(&str, &str, Option<&str>, &str); 26] = [
     ("get", "/api/v1/devices", Some("device.read"), "List devices, newest first"),
     ("post", "/api/v1/devices", Some("device.register"), "Register a device"),
     ("get", "/api/v1/devices/{id}", Some("device.read"), "Show a device"),
@@ -52,6 +52,13 @@ pub const ROUTES: [(&str, &str, Option<&str>, &str); 24] = [
         "List the published CRLs, complete ones and deltas, by CA and shard",
     ),
     ("post", "/api/v1/crls/{ca}", Some("crl.publish"), "Publish fresh CRLs of all shards of a CA"),
+    (
+        "get",
+        "/api/v1/events",
+        Some("events.read"),
+        "Follow the record as server-sent events, from an event on; type, holder and ca narrow it",
+    ),
+    ("get", "/api/v1/events/hooks", Some("events.read"), "How every webhook goes"),
     ("get", "/api/v1/log", Some("log.read"), "Size and root of the ledger's Merkle tree"),
     ("post", "/api/v1/log/verify", Some("log.verify"), "Recompute the tree and every table"),
 ];

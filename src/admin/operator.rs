@@ -17,6 +17,16 @@ pub enum AdminPeer {
     Tls(Option<PresentedChain>),
 }
 
+impl AdminPeer {
+    /// Who that is now: a certificate may have been revoked since the last time.
+    pub(super) fn operator(&self, authority: &Authority) -> Result<Operator, Problem> {
+        match self {
+            Self::Local => Ok(authority.local_operator()?),
+            Self::Tls(chain) => Ok(authority.operator(chain.as_ref())?),
+        }
+    }
+}
+
 /// The operator of a request.
 pub(super) struct By(pub(super) Operator);
 
@@ -25,8 +35,7 @@ impl FromRequestParts<Arc<Authority>> for By {
 
     async fn from_request_parts(parts: &mut Parts, authority: &Arc<Authority>) -> Result<Self, Problem> {
         match parts.extensions.get::<AdminPeer>() {
-            Some(AdminPeer::Local) => Ok(Self(authority.local_operator()?)),
-            Some(AdminPeer::Tls(chain)) => Ok(Self(authority.operator(chain.as_ref())?)),
+            Some(peer) => peer.operator(authority).map(Self),
             None => Err(OperatorRefused::NoCertificate.into()),
         }
     }

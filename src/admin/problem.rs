@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{
-    ApproveRefused, Failed, MoveRefused, OperatorRefused, PublishRefused, QueryRefused, RegisterRefused,
-    RevokeRefused, TokenRefused,
+    ApproveRefused, Failed, FeedRefused, MoveRefused, OperatorRefused, PublishRefused, QueryRefused,
+    RegisterRefused, RevokeRefused, TokenRefused,
 };
 use crate::fleet::approval::ApprovalRefused;
 use crate::fleet::{movement, register, revoke, token};
@@ -34,7 +34,7 @@ impl Problem {
         }
     }
 
-    fn bad_request(detail: impl Into<String>) -> Self {
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
     }
 }
@@ -163,6 +163,18 @@ impl Refusal for QueryRefused {
             Self::BadStatus(_) | Self::BadCursor(_) | Self::UnknownStage(_) | Self::UnknownProfile(_) => {
                 (StatusCode::BAD_REQUEST, "bad-request")
             }
+        }
+    }
+}
+
+impl Refusal for FeedRefused {
+    fn outcome(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Operator(refused) => refused.outcome(),
+            Self::UnknownKind(_) => (StatusCode::BAD_REQUEST, "bad-request"),
+            Self::UnknownCa(_) => (StatusCode::NOT_FOUND, "unknown-ca"),
+            Self::NotYet { .. } => (StatusCode::CONFLICT, "not-in-this-record"),
+            Self::TooMany(_) => (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::ids::{CaName, ProfileName, Serial};
+use crate::ids::{CaName, HookName, ProfileName, Serial};
 
 pub(super) fn store(dir: &Path) -> PathBuf {
     dir.join("vitae.redb")
@@ -41,6 +41,16 @@ pub(super) fn remove_older_keys(dir: &Path, profile: &ProfileName, ca: &CaName, 
 /// The secrets that are shared with devices, to encrypt the keys that are made for them.
 pub(super) fn shared_secrets(dir: &Path) -> PathBuf {
     dir.join("keys").join("transport")
+}
+
+/// The secrets that webhooks are signed with.
+pub(super) fn hook_secrets(dir: &Path) -> PathBuf {
+    dir.join("keys").join("hooks")
+}
+
+/// How far a webhook has been told.
+pub(super) fn hook_position(dir: &Path, hook: &HookName) -> PathBuf {
+    dir.join("hooks").join(format!("{hook}.json"))
 }
 
 pub(super) fn ca_certificate(dir: &Path, ca: &CaName) -> PathBuf {

@@ -9,7 +9,9 @@ mod clones;
 mod csr_attributes;
 mod enrol;
 mod error;
+mod feed;
 mod files;
+mod hooks;
 mod identity;
 mod init;
 mod issue;
@@ -42,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Semaphore;
 
 pub use admission::InProgress;
 pub use approve::{ApprovalFilter, ApprovalView, ApproveRefused, PendingApproval};
@@ -49,6 +52,8 @@ pub use ca::{IssuingCa, ShardLists};
 pub use caller::{Operator, OperatorRefused, Peer, PresentedChain};
 pub use enrol::{EnrolRequest, Issued, Outcome};
 pub use error::{Failed, OpenError};
+pub use feed::{CloudEvent, Feed, FeedFilter, FeedRefused};
+pub use hooks::{Hook, HookError, HookView, hook_secret};
 pub use init::{InitError, init};
 pub use ledger::{LogReport, TreeHead, check};
 pub use list_file::Content;
@@ -94,6 +99,9 @@ pub struct Authority {
     watches: Arc<watch::Watches>,
     /// What registration authorities have asked for and is not in the record yet.
     under_way: quota::UnderWay,
+    /// Places for those who follow the record.
+    streams: Arc<Semaphore>,
+    hooks: hooks::Progress,
     admission: Admission,
 }
 
@@ -135,6 +143,8 @@ impl Authority {
     ) -> Result<Self, OpenError> {
         let cas = ca::load_all(dir, &config, &*store.snapshot()?)?;
         let admission = Admission::new(config.server().limits());
+        let streams = Arc::new(Semaphore::new(config.server().limits().max_event_streams));
+        let hooks = hooks::Progress::of(config.webhooks());
         let authority = Self {
             config,
             clock,
@@ -146,6 +156,8 @@ impl Authority {
             making_keys: server_key::Making::new(),
             watches: Arc::default(),
             under_way: quota::UnderWay::default(),
+            streams,
+            hooks,
             admission,
         };
         authority.load_own()?;
@@ -161,8 +173,18 @@ impl Authority {
         &self.clock
     }
 
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.random
+    }
+
     pub fn ca(&self, name: &CaName) -> Option<&IssuingCa> {
         self.cas.get(name)
+    }
+
+    /// DER of the CAs that share a root with the listeners' certificate: what this authority's own clients trust.
+    pub fn anchors(&self) -> Vec<Vec<u8>> {
+        let names = query::trusted_by_clients(&self.config);
+        names.iter().filter_map(|name| self.ca(name)).map(|ca| ca.certificate().to_vec()).collect()
     }
 
     /// Every CA, in the order of their names.

@@ -275,11 +275,15 @@ impl Authority {
         view: &dyn View,
         row: &CertificateRow,
     ) -> Result<Vec<u8>, StoreError> {
-        match entry_at(view, row.issued.event)?.event.fact {
-            Fact::CertificateIssued(issuance) => Ok(issuance.certificate.0),
-            Fact::CaCreated { certificate, .. } => Ok(certificate.0),
-            _ => Err(corrupt(EVENTS.0)),
-        }
+        issued_der(view, row)
+    }
+}
+
+pub(super) fn issued_der(view: &dyn View, row: &CertificateRow) -> Result<Vec<u8>, StoreError> {
+    match entry_at(view, row.issued.event)?.event.fact {
+        Fact::CertificateIssued(issuance) => Ok(issuance.certificate.0),
+        Fact::CaCreated { certificate, .. } => Ok(certificate.0),
+        _ => Err(corrupt(EVENTS.0)),
     }
 }
 

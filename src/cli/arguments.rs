@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::events::Events;
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, CaName, Digest, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
 
@@ -123,6 +124,8 @@ pub(super) enum Command {
     /// The CAs of the hierarchy
     #[command(subcommand)]
     Ca(CaCommand),
+    /// The record as it grows: every event as a line, and the webhooks that it is told to
+    Events(Events),
     /// The ledger of events
     #[command(subcommand)]
     Log(LogCommand),

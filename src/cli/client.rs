@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use http_body_util::Full;
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use rustls::pki_types::ServerName;
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde::Serialize;
@@ -19,9 +19,9 @@ use zeroize::Zeroizing;
 use super::Failure;
 use super::arguments::Global;
 use crate::admin::Problem;
-
 use crate::authority::{MAX_PAGE, Page};
 use crate::http::{Client, Identity, Trust};
+use crate::ids::EventNumber;
 use crate::pki::pem;
 
 /// A connection to the admin door.
@@ -138,12 +138,40 @@ impl Admin {
         if response.status().is_success() {
             return Ok(response);
         }
-        let text = match serde_json::from_slice::<Problem>(response.body()) {
-            Ok(problem) => problem.detail,
-            Err(_) => format!("the server answered {}", response.status()),
-        };
-        Err(Failure::Refused(text))
+        Err(refusal(response.status(), response.body()))
     }
+
+    /// A stream of events, from the one behind `last` on. The connection serves nothing else afterwards.
+    pub(super) async fn open(&mut self, path: &str, last: Option<EventNumber>) -> Result<Opened, Failure> {
+        let mut request = Request::builder().uri(path).header(HOST, &self.host);
+        if let Some(last) = last {
+            request = request.header("Last-Event-ID", last.0);
+        }
+        let response = self.http.open(request.body(Full::new(Bytes::new()))?).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Opened::Stream(response.into_body()));
+        }
+        let text = Limited::new(response.into_body(), LONGEST_REFUSAL).collect().await;
+        let text = text.map(|text| text.to_bytes()).unwrap_or_default();
+        Ok(Opened::Refused(status, refusal(status, &text)))
+    }
+}
+
+/// What came of asking for a stream.
+pub(super) enum Opened {
+    Stream(Incoming),
+    Refused(StatusCode, Failure),
+}
+
+const LONGEST_REFUSAL: usize = 64 * 1024;
+
+/// In the server's own words.
+fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+    Failure::Refused(match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.detail,
+        Err(_) => format!("the server answered {status}"),
+    })
 }
 
 /// Makes any text safe in a query or a path segment.

@@ -11,12 +11,14 @@ mod config;
 mod crl;
 mod demo;
 mod device;
+mod events;
 mod identity;
 mod init;
 mod log;
 mod output;
 mod revoke;
 mod serve;
+mod sse;
 mod token;
 mod transport_key;
 
@@ -96,6 +98,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Crl(command) => crl::run(&global, command).await,
         Command::Ca(command) => ca::run(&global, command).await,
         Command::Agent(command) => agent::run(&global, command).await,
+        Command::Events(events) => events::run(&global, events).await,
         Command::Log(command) => log::run(&global, &command).await,
     }
 }

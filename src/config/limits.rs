@@ -44,6 +44,8 @@ pub struct Limits {
     pub certificates_per_holder: Rate,
     /// Addresses that the rates for addresses do not hold for.
     pub no_rate_for: Vec<AddressRange>,
+    /// Open streams of events at the admin door.
+    pub max_event_streams: usize,
     /// How long requests in progress may take to end when the server stops.
     pub shutdown_grace: Duration,
     /// How long a request waits for an operator's approval, and the approval for the device that fetches.
@@ -76,6 +78,7 @@ pub(super) struct RawLimits {
     failures_per_address: Rate,
     certificates_per_holder: Rate,
     no_rate_for: Vec<AddressRange>,
+    max_event_streams: Spanned<usize>,
     shutdown_grace: Spanned<Length>,
     approval_expiry: Spanned<Length>,
     approval_retry: Spanned<Length>,
@@ -104,11 +107,12 @@ pub(super) fn check(file: &File, raw: &RawLimits) -> Limits {
         (&raw.max_ocsp_body, LEAST_OCSP_BODY),
         (&raw.max_connections, 1),
         (&raw.max_enrolments, 1),
+        (&raw.max_event_streams, 1),
     ];
     for (number, least) in least.into_iter().filter(|(number, least)| number.get_ref() < least) {
         file.refuse(number.span(), format!("{} is too little: write at least {least}", number.get_ref()));
     }
-    for number in [&raw.max_connections, &raw.max_turned_away, &raw.max_enrolments] {
+    for number in [&raw.max_connections, &raw.max_turned_away, &raw.max_enrolments, &raw.max_event_streams] {
         if *number.get_ref() > MOST {
             file.refuse(number.span(), format!("{} is too much: write at most {MOST}", number.get_ref()));
         }
@@ -129,6 +133,7 @@ pub(super) fn check(file: &File, raw: &RawLimits) -> Limits {
         failures_per_address: raw.failures_per_address,
         certificates_per_holder: raw.certificates_per_holder,
         no_rate_for: raw.no_rate_for.clone(),
+        max_event_streams: *raw.max_event_streams.get_ref(),
         shutdown_grace: raw.shutdown_grace.get_ref().0,
         approval_expiry: raw.approval_expiry.get_ref().0,
         approval_retry: raw.approval_retry.get_ref().0,

@@ -50,7 +50,7 @@ pub(super) fn check_all(tree: &Tree, makers: Vec<(File, MakerName, RawManufactur
     for (file, name, raw) in makers {
         let mut anchors = Vec::new();
         for path in &raw.anchors {
-            match read(tree, path.get_ref()) {
+            match certificates_in(tree, FOLDER, path.get_ref()) {
                 Ok(certificates) => anchors.extend(certificates),
                 Err(reason) => file.refuse(path.span(), format!("anchor '{}' {reason}", path.get_ref())),
             }
@@ -80,18 +80,20 @@ pub(super) fn check_all(tree: &Tree, makers: Vec<(File, MakerName, RawManufactur
 
 fn read_own(tree: &Tree, stem: &str) -> Vec<Vec<u8>> {
     let path = format!("{stem}.pem");
-    read(tree, &path).unwrap_or_else(|reason| {
+    certificates_in(tree, FOLDER, &path).unwrap_or_else(|reason| {
         tree.refuse(&format!("{FOLDER}/{path}"), 1, reason);
         Vec::new()
     })
 }
 
-fn read(tree: &Tree, path: &str) -> Result<Vec<Vec<u8>>, String> {
+/// DER of the certificates of a PEM file in a folder of the tree. The error says what the file is not, or lacks.
+pub(super) fn certificates_in(tree: &Tree, folder: &str, path: &str) -> Result<Vec<Vec<u8>>, String> {
     // A file elsewhere would not travel with the folder.
     if path.is_empty() || path.contains(['/', '\\']) || path.starts_with('.') {
         return Err("must lie beside this file: copy it here and write its name alone".to_owned());
     }
-    let bytes = tree.try_bytes(&format!("{FOLDER}/{path}")).map_err(|error| {
+    let relative = if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+    let bytes = tree.try_bytes(&relative).map_err(|error| {
         format!("cannot be read ({error}): put the PEM file beside this one, or take the line out")
     })?;
     let text = String::from_utf8_lossy(&bytes);

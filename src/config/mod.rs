@@ -10,6 +10,7 @@ mod clones;
 mod delegation;
 mod duration;
 mod error;
+mod events;
 mod hierarchy;
 mod lifecycle;
 mod lifecycle_check;
@@ -25,6 +26,7 @@ mod server;
 mod tests;
 mod text;
 mod tree;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,6 +38,7 @@ pub use addresses::AddressRange;
 pub use clones::{Clones, LostKey};
 pub use delegation::{BadRange, NotAnIdentity, RegistrationAuthorities, RegistrationAuthority, SerialRange};
 pub use error::{ConfigError, ConfigErrors};
+pub use events::EVENT_KINDS;
 pub use hierarchy::{Ca, CaKey, Hierarchy};
 pub use lifecycle::{BadCell, Cell, Effect, EffectAction, Lifecycle, Need, Stage, Transition};
 pub use limits::Limits;
@@ -46,6 +49,7 @@ pub use renewal::{NotAShare, Percent, Renewal, RenewalKey};
 pub use roles::{PERMISSIONS, Role, Roles};
 pub use server::Server;
 pub use text::{BadTemplate, MissingValue, PLACEHOLDERS, Template};
+pub use webhooks::Webhook;
 
 use hierarchy::RawHierarchy;
 use lifecycle_check::RawLifecycle;
@@ -54,6 +58,7 @@ use profile_check::RawProfile;
 use roles::RawRoles;
 use server::RawServer;
 use tree::{File, Tree};
+use webhooks::RawWebhooks;
 
 /// A folder that was found right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,7 @@ pub struct Config {
     registration_authorities: RegistrationAuthorities,
     manufacturers: Vec<Manufacturer>,
     default_maker: MakerName,
+    webhooks: Vec<Webhook>,
     digest: Digest,
 }
 
@@ -82,6 +88,7 @@ impl Config {
         let roles = tree.parse::<RawRoles>("roles.toml");
         let profiles = read_folder::<ProfileName, RawProfile>(&tree, "profiles");
         let makers = read_folder::<MakerName, RawManufacturer>(&tree, "manufacturers");
+        let webhooks = tree.has(webhooks::FILE).then(|| tree.parse::<RawWebhooks>(webhooks::FILE)).flatten();
         tree.verdict()?;
         let (Some(server), Some(hierarchy), Some(lifecycle), Some(roles)) =
             (server, hierarchy, lifecycle, roles)
@@ -108,6 +115,7 @@ impl Config {
         check_default_maker(&server_file, &raw, &manufacturers);
         let registration_authorities =
             delegation::check(&roles_file, &raw_roles.registration_authority, &by_name, &manufacturers);
+        let webhooks = webhooks.map_or(Vec::new(), |(file, raw)| webhooks::check(&tree, &file, &raw));
         tree.verdict()?;
 
         let profiles = Profiles { by_name, default_label: raw.default_label.into_inner() };
@@ -122,6 +130,7 @@ impl Config {
             roles,
             registration_authorities,
             manufacturers,
+            webhooks,
             digest,
         })
     }
@@ -162,6 +171,11 @@ impl Config {
     /// The maker of a device that is registered without naming one.
     pub fn default_maker(&self) -> &MakerName {
         &self.default_maker
+    }
+
+    /// In the order of the file.
+    pub fn webhooks(&self) -> &[Webhook] {
+        &self.webhooks
     }
 
     /// SHA-256 over every file that was read: which policy was in force.

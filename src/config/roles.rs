@@ -31,6 +31,7 @@ pub const PERMISSIONS: &[&str] = &[
     "ca.revoke",
     "log.read",
     "log.verify",
+    "events.read",
 ];
 
 /// Every role.

@@ -72,6 +72,11 @@ impl Tree {
         }
     }
 
+    /// Whether there is such a file: for those that a tree may lack.
+    pub(super) fn has(&self, relative: &str) -> bool {
+        self.dir.join(relative).exists()
+    }
+
     /// The names (without the ending) of the files in a folder that have it, sorted.
     pub(super) fn names(&self, folder: &str, ending: &str) -> Vec<String> {
         let entries = match fs::read_dir(self.dir.join(folder)) {

@@ -3,6 +3,7 @@
 
 mod file;
 mod hash;
+pub mod hmac;
 pub mod made;
 pub mod shared;
 pub mod software;

@@ -291,6 +291,14 @@ impl Certificate {
             .collect()
     }
 
+    /// The DNS names among its subject alternative names.
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        self.subject_alt_names().unwrap_or_default().iter().filter_map(|name| match name {
+            GeneralName::DnsName(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     pub fn is_ca(&self) -> bool {
         self.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
     }

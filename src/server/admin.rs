@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +21,7 @@ use super::heads::Watched;
 use super::listeners::Socket;
 use super::patient::Patient;
 use super::visit::Visit;
-use crate::admin::{self, AdminPeer};
+use crate::admin::{self, AdminPeer, Stopping};
 
 pub(super) async fn run_tls(context: Context, listener: TcpListener, tls: Arc<ServerConfig>) {
     let acceptor = TlsAcceptor::from(tls);
@@ -67,6 +67,7 @@ where
         let mut request = visit.hears(request);
         shared.metrics.admin_answered();
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(Stopping::told_by(visit.stopping()));
         let (mut router, heads) = (router.clone(), heads.clone());
         async move {
             let answer = match visit.turned_away() {
@@ -78,7 +79,10 @@ where
                     answer.await
                 }
             };
-            visit.waits();
+            // Of an answer without an end in sight the client has not heard all: it keeps its place.
+            if answer.body().size_hint().exact().is_some() {
+                visit.waits();
+            }
             Ok::<_, Infallible>(answer)
         }
     });

@@ -30,6 +30,7 @@ pub use listeners::{Addresses, BindError, Listeners};
 pub use tls::TlsError;
 
 use crate::authority::Authority;
+use crate::hooks;
 use crate::telemetry::Metrics;
 
 /// What ends by itself is looked at this often.
@@ -68,6 +69,7 @@ pub async fn serve(
     doors.spawn(status::run(context.clone(), listeners.status));
     doors.spawn(admin::run_tls(context.clone(), listeners.admin, tls::admin(&authority)?));
     doors.spawn(admin::run_socket(context.clone(), socket));
+    doors.spawn(hooks::run(Arc::clone(&authority), Arc::clone(&context.shared.metrics), told.clone()));
     doors.spawn(upkeep(Arc::clone(&authority), told));
 
     stop.await;

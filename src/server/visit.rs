@@ -93,6 +93,11 @@ impl Visit {
         request.map(|body| Heard { body, seat })
     }
 
+    /// Turns true when the server stops.
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
+    }
+
     /// The next word is the client's.
     pub(super) fn waits(&self) {
         if let Some(seat) = self.seat() {
