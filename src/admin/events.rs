@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -24,10 +23,6 @@ use super::operator::{AdminPeer, By};
 use super::problem::Problem;
 use crate::authority::{Authority, CloudEvent, Failed, Feed, FeedFilter, HookView};
 use crate::ids::{CaName, EventNumber, HolderId};
-
-/// A stream on which nothing happens says at least so often that it is alive, which is also how soon it ends for somebody
-/// whose certificate has been revoked. Proxies commonly give up after a minute.
-const ALIVE: Duration = Duration::from_secs(15);
 
 /// Browsers and libraries come back after so many milliseconds.
 const BACK_AFTER: &str = "retry: 1000\n";
@@ -135,7 +130,7 @@ impl Following {
             let place = format!("{BACK_AFTER}{}", self.place());
             return Some((place.into(), self));
         }
-        let alive = Instant::now() + ALIVE;
+        let alive = Instant::now() + self.authority.config().server().limits().event_keep_alive;
         loop {
             let is_over = self.until.is_some_and(|until| self.feed.next() >= until);
             if is_over || *self.stopping.borrow() || !self.may_follow() {

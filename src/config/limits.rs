@@ -46,6 +46,8 @@ pub struct Limits {
     pub no_rate_for: Vec<AddressRange>,
     /// Open streams of events at the admin door.
     pub max_event_streams: usize,
+    /// A stream on which nothing happens says so often that it is alive.
+    pub event_keep_alive: Duration,
     /// How long requests in progress may take to end when the server stops.
     pub shutdown_grace: Duration,
     /// How long a request waits for an operator's approval, and the approval for the device that fetches.
@@ -79,6 +81,7 @@ pub(super) struct RawLimits {
     certificates_per_holder: Rate,
     no_rate_for: Vec<AddressRange>,
     max_event_streams: Spanned<usize>,
+    event_keep_alive: Spanned<Length>,
     shutdown_grace: Spanned<Length>,
     approval_expiry: Spanned<Length>,
     approval_retry: Spanned<Length>,
@@ -97,6 +100,12 @@ const LEAST_OCSP_BODY: usize = 1024;
 const MOST: usize = 1_000_000;
 
 pub(super) fn check(file: &File, raw: &RawLimits) -> Limits {
+    if raw.event_keep_alive.get_ref().0.is_zero() {
+        file.refuse(
+            raw.event_keep_alive.span(),
+            "that would be nothing but signs of life: write 1s or longer",
+        );
+    }
     for length in [&raw.header_timeout, &raw.request_timeout, &raw.handshake_timeout] {
         if length.get_ref().0.is_zero() {
             file.refuse(length.span(), "a timeout of zero refuses everyone: write a longer one");
@@ -134,6 +143,7 @@ pub(super) fn check(file: &File, raw: &RawLimits) -> Limits {
         certificates_per_holder: raw.certificates_per_holder,
         no_rate_for: raw.no_rate_for.clone(),
         max_event_streams: *raw.max_event_streams.get_ref(),
+        event_keep_alive: raw.event_keep_alive.get_ref().0,
         shutdown_grace: raw.shutdown_grace.get_ref().0,
         approval_expiry: raw.approval_expiry.get_ref().0,
         approval_retry: raw.approval_retry.get_ref().0,

@@ -3,6 +3,7 @@
 
 mod delegation;
 mod refusals;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -43,6 +43,8 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("vitae.toml", "max-turned-away = 64", "max-turned-away = 1000001", "at most 1000000"),
     ("vitae.toml", "max-turned-away = 64", "max-turned-away = -1", "invalid value"),
     ("vitae.toml", "max-enrolments = 1024", "max-enrolments = 0", "at least 1"),
+    ("vitae.toml", "max-event-streams = 64", "max-event-streams = 0", "at least 1"),
+    ("vitae.toml", "event-keep-alive = \"15s\"", "event-keep-alive = \"0s\"", "signs of life"),
     ("vitae.toml", "max-enrolments = 1024", "max-enrolments = 1000001", "at most 1000000"),
     ("vitae.toml", "\"75%\"", "\"100%\"", "not a share"),
     ("vitae.toml", "\"300 per second, burst 10000\"", "\"300/s\"", "'300/s' is not a rate"),
