@@ -21,6 +21,7 @@ mod csr_refused;
 mod csrattrs;
 mod est_encoding;
 mod est_transport;
+mod events;
 mod fuzz_smoke;
 mod guards;
 mod http_strict;

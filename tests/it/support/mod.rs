@@ -10,6 +10,7 @@ pub(crate) mod maker;
 pub(crate) mod ocsp;
 pub(crate) mod processor;
 pub(crate) mod store;
+pub(crate) mod stream;
 pub(crate) mod wire;
 
 use std::fs;
