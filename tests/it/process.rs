@@ -256,6 +256,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// What it has printed by now.
+    pub(crate) fn out_so_far(&self) -> String {
+        fs::read_to_string(&self.out).unwrap()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
         let status = poll(PATIENCE, || self.child.0.try_wait().unwrap());
