@@ -7,30 +7,32 @@ CRLS=$STATUS/crl/operational
 # Debian has the broker where only root looks for commands.
 PATH=$PATH:/usr/sbin
 
-# Whatever a step starts ends with it. mosquitto_sub and the guard's mosquitto_pub have groups of their own.
-started=()
+# Whatever a step starts ends with it, also what a claim has started, in a shell of its own: the groups are in files.
 end_all() {
-    local pid
-    for pid in "${started[@]}"; do kill -- "-$pid" 2>/dev/null || true; done
-    # Whole groups: the next step wants the broker's port.
-    for pid in "${started[@]}"; do while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.05; done; done
+    local file
+    for file in *.group; do
+        [[ ! -e $file ]] || end "${file%.group}"
+    done
 }
 trap end_all EXIT
 
-# background NAME COMMAND...: what it says is in NAME.log, each line behind the nanosecond it came in; its group in NAME.pid.
+# end NAME: as a crash ends it, all of its group. The next step wants the broker's port.
+end() {
+    local group tries
+    group=$(<"$1.group")
+    kill -KILL -- "-$group" 2>/dev/null || true
+    for ((tries = 0; tries < 100; tries++)); do kill -0 -- "-$group" 2>/dev/null || break; sleep 0.05; done
+    rm "$1.group"
+}
+
+# background NAME COMMAND...: what it says is in NAME.log, each line behind the nanosecond it came in; its group in NAME.group.
 background() {
     local name=$1
     shift
     set -m
     { "$@" 2>&1 | while IFS= read -r line; do printf '%s %s\n' "$(date +%s%N)" "$line"; done; } >>"$name.log" </dev/null &
     set +m
-    started+=("$!")
     echo "$!" >"$name.group"
-}
-
-# end NAME: as a crash ends it.
-end() {
-    kill -KILL -- "-$(<"$1.group")"
 }
 
 # until_has FILE REGEX: waits for a line.
