@@ -15,6 +15,7 @@ pub mod refusal;
 pub mod register;
 pub mod revoke;
 pub mod rows;
+pub mod selector;
 pub mod standing;
 pub mod token;
 pub mod window;
