@@ -226,6 +226,9 @@ hex_bytes!(
     /// A request that needs an operator's approval. Random.
     ApprovalId, 8, "the id of an approval");
 hex_bytes!(
+    /// A job that revokes many certificates. Random.
+    JobId, 8, "the id of a job");
+hex_bytes!(
     /// A SHA-256 digest.
     Digest, 32, "a SHA-256 digest");
 
@@ -260,6 +263,14 @@ impl Serial {
 }
 
 impl ApprovalId {
+    pub fn generate(random: &dyn Random) -> Self {
+        let mut bytes = [0; 8];
+        random.fill(&mut bytes);
+        Self(bytes)
+    }
+}
+
+impl JobId {
     pub fn generate(random: &dyn Random) -> Self {
         let mut bytes = [0; 8];
         random.fill(&mut bytes);

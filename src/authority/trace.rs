@@ -322,6 +322,7 @@ fn describe(fact: &Fact) -> String {
         Cause::Superseded { by, how: Succession::OverlapEnded } => {
             format!(": its overlap with {by} has ended")
         }
+        Cause::Job { job } => format!(" by the job {job}"),
         Cause::Superseded { by, how: Succession::LostKey } => {
             format!(": it was never used, and {by} was asked for with another key")
         }
@@ -411,6 +412,7 @@ fn describe(fact: &Fact) -> String {
         Fact::DeltaCrlPublished { ca, shard, number, base, entries, .. } => {
             format!("delta CRL {number} of {ca}, shard {shard}, published on {base}, {entries} entries")
         }
+        Fact::RevocationJob(event) => format!("revocation job {}: {}", event.job, event.step),
     }
 }
 

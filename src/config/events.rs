@@ -21,4 +21,5 @@ pub const EVENT_KINDS: &[&str] = &[
     "clone-suspected",
     "crl-published",
     "delta-crl-published",
+    "revocation-job",
 ];

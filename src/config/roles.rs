@@ -23,6 +23,8 @@ pub const PERMISSIONS: &[&str] = &[
     "approval.decide",
     "certificate.read",
     "certificate.revoke",
+    "certificate.revoke-many",
+    "certificate.release",
     "identity.read",
     "identity.register",
     "crl.read",

@@ -8,6 +8,7 @@ use super::approval::{ApprovalRow, Verdict};
 use super::event::{Cause, Event, Fact, Issuance, Proof};
 use super::listing;
 use super::refusal::CLONE_SUSPECTED;
+use super::revoke_job;
 use super::rows::{
     APPROVAL, APPROVAL_BY_HOLDER, APPROVAL_BY_KEY, APPROVAL_BY_TIME, APPROVAL_UNDECIDED, At, CERTIFICATE,
     CERTIFICATE_BY_EXPIRY, CERTIFICATE_BY_HOLDER, CERTIFICATE_BY_RA, CERTIFICATE_BY_STAGE, CONFIGURATION,
@@ -112,6 +113,7 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
             refused(rows, at, holder, CLONE_SUSPECTED)
         }
         Fact::CrlPublished { .. } | Fact::DeltaCrlPublished { .. } => listing::publish(rows, at, &event.fact),
+        Fact::RevocationJob(job) => revoke_job::apply(rows, at, &event.actor, job),
     }
 }
 

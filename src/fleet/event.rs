@@ -8,11 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::revoke_job::JobEvent;
 use super::window::Window;
 use crate::clock::Timestamp;
 use crate::ids::{
-    ApprovalId, CaName, Digest, EventNumber, HolderId, MakerName, ProfileName, Reason, RoleName, Serial,
-    StageName,
+    ApprovalId, CaName, Digest, EventNumber, HolderId, JobId, MakerName, ProfileName, Reason, RoleName,
+    Serial, StageName,
 };
 
 /// One thing that happened, and who made it happen.
@@ -248,6 +249,8 @@ pub enum Fact {
         covers: EventNumber,
         digest: Digest,
     },
+    /// A step of a job that revokes or holds many certificates.
+    RevocationJob(Box<JobEvent>),
 }
 
 /// All that is known about a certificate when it is issued.
@@ -334,6 +337,8 @@ pub enum Cause {
     Move { transition: String },
     /// Another certificate took its place.
     Superseded { by: Serial, how: Succession },
+    /// It was on the list of a job.
+    Job { job: JobId },
 }
 
 /// When a certificate's place was taken.

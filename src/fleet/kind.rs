@@ -25,6 +25,7 @@ impl Fact {
             Self::CloneSuspected { .. } => "clone-suspected",
             Self::CrlPublished { .. } => "crl-published",
             Self::DeltaCrlPublished { .. } => "delta-crl-published",
+            Self::RevocationJob(_) => "revocation-job",
         }
     }
 }

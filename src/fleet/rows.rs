@@ -57,10 +57,14 @@ pub const CA: Table = Table("ca");
 /// What is published, of each shard.
 pub const CRL: Table = Table("crl");
 pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
+/// Jobs that revoke many certificates.
+pub const JOB: Table = Table("job");
+/// What each job has on its list: job and number of the part (4 bytes, big-endian) to serial numbers, 16 bytes each.
+pub const JOB_LIST: Table = Table("job-list");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 29] = [
+pub const ALL: [Table; 31] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -89,6 +93,8 @@ pub const ALL: [Table; 29] = [
     CA,
     CRL,
     EVENT_BY_HOLDER,
+    JOB,
+    JOB_LIST,
     CONFIGURATION,
 ];
 

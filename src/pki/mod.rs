@@ -26,6 +26,8 @@ mod read;
 pub mod renewal_info;
 mod requested;
 mod signed;
+pub mod signed_data;
+mod signer_info;
 mod tlv;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::authority::query::issued_der;
 use crate::fleet::rows;
-use crate::fleet::{Actor, Cause, Event, Fact, Proof};
+use crate::fleet::{Actor, Cause, Event, Fact, JobEvent, JobStep, Proof};
 use crate::ids::{Digest, Serial};
 use crate::pki::certificate::Certificate;
 use crate::store::{EVENTS, StoreError, View};
@@ -166,7 +166,23 @@ fn fact(view: &dyn View, fact: &Fact) -> Result<Telling, StoreError> {
             .with("entries", entries)
             .with("covers", covers)
             .with("digest", digest),
+        Fact::RevocationJob(event) => job(event),
     })
+}
+
+/// How far a job has come; each certificate that it revokes is an event of its own.
+fn job(JobEvent { job, step }: &JobEvent) -> Telling {
+    let told = |step: &str| Telling::about(job).with("job", job).with("step", &step);
+    match step {
+        JobStep::Asked { reason, count, .. } => told("asked").with("reason", reason).with("count", count),
+        JobStep::Listed { part, .. } => told("listed").with("part", part),
+        JobStep::Begun { parts } => told("begun").with("parts", parts),
+        JobStep::Advanced { part, revoked, skipped, .. } => {
+            told("advanced").with("part", part).with("revoked", revoked).with("skipped", skipped)
+        }
+        JobStep::Ended { left, .. } => told("ended").with("left", left),
+        JobStep::Dropped => told("dropped"),
+    }
 }
 
 impl Telling {
@@ -174,6 +190,7 @@ impl Telling {
         match cause {
             Cause::Command => self.with("cause", &"command"),
             Cause::Move { transition } => self.with("cause", &"move").with("transition", transition),
+            Cause::Job { job } => self.with("cause", &"job").with("job", job),
             // Its holder goes on with the successor, so nobody has to be cut off.
             Cause::Superseded { by, how } => {
                 self.with("cause", &"superseded").with("superseded_by", by).with("how", how)

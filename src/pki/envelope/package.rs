@@ -1,14 +1,14 @@
 //! A private key in an AsymmetricKeyPackage, signed by who made it (RFC 5958 sections 2 and 4, RFC 5652 section 5).
 
-use aws_lc_rs::digest;
 use const_oid::ObjectIdentifier;
-use const_oid::db::{rfc5911, rfc5912};
+use const_oid::db::rfc5911;
 use zeroize::Zeroizing;
 
 use crate::keys::KeyKind;
 use crate::pki::certificate::Certificate;
 use crate::pki::read::one_sequence;
-use crate::pki::signed::{BuildError, check_signature, signature_algorithm};
+use crate::pki::signed::{BuildError, check_signature};
+use crate::pki::signer_info::{hash_of, put_attribute, put_hash_algorithm, put_oid, put_signer_info};
 use crate::pki::tlv;
 
 /// id-ct-KP-aKeyPackage (RFC 5958 section 2).
@@ -75,63 +75,23 @@ impl<'a> KeyPackage<'a> {
                 });
             });
             tlv::put(signed, tlv::constructed(0), &certificates);
-            tlv::nest(signed, tlv::SET, |infos| self.put_signer_info(infos, signature));
+            tlv::nest(signed, tlv::SET, |infos| {
+                put_signer_info(infos, self.signer, self.kind, &self.attributes, signature);
+            });
         });
         Ok(out)
-    }
-
-    /// SignerInfo of version 1 (section 5.3).
-    fn put_signer_info(&self, out: &mut Vec<u8>, signature: &[u8]) {
-        tlv::nest(out, tlv::SEQUENCE, |info| {
-            tlv::put_unsigned(info, &[1]);
-            tlv::nest(info, tlv::SEQUENCE, |sid| {
-                sid.extend_from_slice(self.signer.issuer_der());
-                tlv::put(sid, tlv::INTEGER, self.signer.serial_bytes());
-            });
-            put_hash_algorithm(info, self.kind);
-            // The same octets but for the tag, which is IMPLICIT here.
-            let at = info.len();
-            info.extend_from_slice(&self.attributes);
-            info[at] = tlv::constructed(0);
-            info.extend_from_slice(signature_algorithm(self.kind));
-            tlv::put(info, tlv::OCTET_STRING, signature);
-        });
     }
 }
 
 /// content-type and message-digest (section 11): both are needed, and in this order they are sorted.
 fn signed_attributes(kind: KeyKind, content: &[u8]) -> Vec<u8> {
-    let algorithm = match kind {
-        KeyKind::P256 => &digest::SHA256,
-        KeyKind::P384 => &digest::SHA384,
-    };
-    let hash = digest::digest(algorithm, content);
+    let hash = hash_of(kind, content);
     tlv::nested(tlv::SET, |attributes| {
         put_attribute(attributes, rfc5911::ID_CONTENT_TYPE, |values| put_oid(values, KEY_PACKAGE));
         put_attribute(attributes, rfc5911::ID_MESSAGE_DIGEST, |values| {
-            tlv::put(values, tlv::OCTET_STRING, hash.as_ref());
+            tlv::put(values, tlv::OCTET_STRING, &hash);
         });
     })
-}
-
-fn put_attribute(out: &mut Vec<u8>, kind: ObjectIdentifier, values: impl FnOnce(&mut Vec<u8>)) {
-    tlv::nest(out, tlv::SEQUENCE, |attribute| {
-        put_oid(attribute, kind);
-        tlv::nest(attribute, tlv::SET, values);
-    });
-}
-
-/// Parameters absent (RFC 5754 section 2).
-fn put_hash_algorithm(out: &mut Vec<u8>, kind: KeyKind) {
-    let hash = match kind {
-        KeyKind::P256 => rfc5912::ID_SHA_256,
-        KeyKind::P384 => rfc5912::ID_SHA_384,
-    };
-    tlv::nest(out, tlv::SEQUENCE, |algorithm| put_oid(algorithm, hash));
-}
-
-fn put_oid(out: &mut Vec<u8>, oid: ObjectIdentifier) {
-    tlv::put(out, tlv::OBJECT_IDENTIFIER, oid.as_bytes());
 }
 
 #[cfg(test)]
