@@ -10,6 +10,7 @@ mod log;
 mod openapi;
 mod operator;
 mod problem;
+mod revocations;
 mod tokens;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use identities::NewIdentityBody;
 pub use openapi::ROUTES;
 pub use operator::AdminPeer;
 pub use problem::Problem;
+pub use revocations::{JobBody, RadiusBody, ReleaseBody};
 pub use tokens::{NewTokenBody, TokenBody};
 
 use crate::authority::Authority;
@@ -71,6 +73,11 @@ pub fn router(authority: Arc<Authority>) -> Router {
         .route("/api/v1/certificates/{serial}/pem", get(certificates::pem))
         .route("/api/v1/certificates/{serial}/trace", get(certificates::trace))
         .route("/api/v1/revocations", post(certificates::revoke))
+        .route("/api/v1/releases", post(revocations::release))
+        .route("/api/v1/revocation-jobs", get(revocations::jobs).post(revocations::begin))
+        .route("/api/v1/revocation-jobs/dry-run", post(revocations::dry_run))
+        .route("/api/v1/revocation-jobs/{job}", get(revocations::job))
+        .route("/api/v1/revocation-jobs/{job}/proof", get(revocations::proof))
         .route("/api/v1/cas", get(crls::cas))
         .route("/api/v1/crls", get(crls::list))
         .route("/api/v1/crls/{ca}", post(crls::publish))

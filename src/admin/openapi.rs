@@ -4,7 +4,7 @@ use axum::Json;
 use serde_json::{Map, Value, json};
 
 /// Every route of the API: method, path, the permission it needs, what it does. A test holds it against the router.
-pub const ROUTES: [(&str, &str, Option<&str>, &str); 26] = [
+pub const ROUTES: [(&str, &str, Option<&str>, &str); 32] = [
     ("get", "/api/v1/devices", Some("device.read"), "List devices, newest first"),
     ("post", "/api/v1/devices", Some("device.register"), "Register a device"),
     ("get", "/api/v1/devices/{id}", Some("device.read"), "Show a device"),
@@ -44,6 +44,32 @@ pub const ROUTES: [(&str, &str, Option<&str>, &str); 26] = [
         "A certificate's story, now or as_of a time",
     ),
     ("post", "/api/v1/revocations", Some("certificate.revoke"), "Revoke certificates, all or none"),
+    (
+        "post",
+        "/api/v1/releases",
+        Some("certificate.release"),
+        "Release certificates from their hold, all or none",
+    ),
+    ("get", "/api/v1/revocation-jobs", Some("certificate.read"), "List jobs of revocation, last asked first"),
+    (
+        "post",
+        "/api/v1/revocation-jobs",
+        Some("certificate.revoke-many"),
+        "Revoke all that a selector holds of, once their number is confirmed",
+    ),
+    (
+        "post",
+        "/api/v1/revocation-jobs/dry-run",
+        Some("certificate.read"),
+        "What a selector holds of, and what revoking that would stop",
+    ),
+    ("get", "/api/v1/revocation-jobs/{job}", Some("certificate.read"), "Show a job of revocation"),
+    (
+        "get",
+        "/api/v1/revocation-jobs/{job}/proof",
+        Some("certificate.read"),
+        "The signed proof of its effect",
+    ),
     ("get", "/api/v1/cas", Some("ca.read"), "List the CAs"),
     (
         "get",

@@ -6,11 +6,11 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{
-    ApproveRefused, Failed, FeedRefused, MoveRefused, OperatorRefused, PublishRefused, QueryRefused,
-    RegisterRefused, RevokeRefused, TokenRefused,
+    ApproveRefused, Failed, FeedRefused, JobRefused, MoveRefused, OperatorRefused, PublishRefused, QueryRefused,
+    RegisterRefused, ReleaseRefused, RevokeRefused, TokenRefused,
 };
 use crate::fleet::approval::ApprovalRefused;
-use crate::fleet::{movement, register, revoke, token};
+use crate::fleet::{movement, register, release, revoke, token};
 use crate::ids::BadId;
 
 /// What an operator is told when something is not done.
@@ -121,6 +121,35 @@ impl Refusal for RevokeRefused {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad-invalid-since")
             }
             Self::Rules(_) => (StatusCode::CONFLICT, "not-revocable"),
+        }
+    }
+}
+
+impl Refusal for ReleaseRefused {
+    fn outcome(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Operator(refused) => refused.outcome(),
+            Self::Nothing => (StatusCode::UNPROCESSABLE_ENTITY, "nothing-named"),
+            Self::Rules(release::ReleaseRefused::Unknown(_)) => {
+                (StatusCode::NOT_FOUND, "unknown-certificate")
+            }
+            Self::Rules(release::ReleaseRefused::Expired { .. }) => (StatusCode::CONFLICT, "expired-on-hold"),
+            Self::Rules(_) => (StatusCode::CONFLICT, "not-releasable"),
+        }
+    }
+}
+
+impl Refusal for JobRefused {
+    fn outcome(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Operator(refused) => refused.outcome(),
+            Self::Selector(_) => (StatusCode::BAD_REQUEST, "bad-selector"),
+            Self::Nothing { .. } => (StatusCode::CONFLICT, "nothing-matches"),
+            Self::Count { .. } => (StatusCode::CONFLICT, "other-number"),
+            Self::Own { .. } => (StatusCode::CONFLICT, "own-certificates"),
+            Self::InvalidSince { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-invalid-since"),
+            Self::Unknown(_) => (StatusCode::NOT_FOUND, "unknown-job"),
+            Self::NoProof(..) => (StatusCode::CONFLICT, "no-proof"),
         }
     }
 }

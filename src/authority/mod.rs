@@ -7,6 +7,7 @@ mod ca;
 mod caller;
 mod clones;
 mod csr_attributes;
+mod door;
 mod enrol;
 mod error;
 mod feed;
@@ -27,8 +28,13 @@ mod publish;
 mod query;
 mod quota;
 mod register;
+mod release;
 mod renewal_info;
 mod revoke;
+mod revoke_job;
+mod revoke_proof;
+mod revoke_radius;
+mod revoke_where;
 mod server_key;
 mod succession;
 mod token;
@@ -50,6 +56,7 @@ pub use admission::InProgress;
 pub use approve::{ApprovalFilter, ApprovalView, ApproveRefused, PendingApproval};
 pub use ca::{IssuingCa, ShardLists};
 pub use caller::{Operator, OperatorRefused, Peer, PresentedChain};
+pub use door::{Fetched, PublicDoor};
 pub use enrol::{EnrolRequest, Issued, Outcome};
 pub use error::{Failed, OpenError};
 pub use feed::{CloudEvent, Feed, FeedFilter, FeedRefused};
@@ -64,8 +71,13 @@ pub use projection::Fold;
 pub use publish::{PublishRefused, PublishedCrl};
 pub use query::{MAX_PAGE, QueryRefused};
 pub use register::RegisterRefused;
+pub use release::{ReleaseRefused, Released};
 pub use renewal_info::RenewalAdvice;
-pub use revoke::{Revocation, RevocationAsked, RevokeRefused};
+pub use revoke::{Revocation, RevocationAsked, RevocationList, RevokeRefused};
+pub use revoke_job::{JobStatus, JobView};
+pub use revoke_proof::ProofView;
+pub use revoke_radius::{BlastRadius, Hit, MachineHit, OwnHit};
+pub use revoke_where::{JobAsked, JobRefused};
 pub use server_key::{SentKey, ServerKey, ServerKeyRequest};
 pub use token::{IssuedToken, TokenRefused};
 pub use trace::{Approval, HistoryLine, Link, Trace, TracedDevice};
@@ -102,6 +114,7 @@ pub struct Authority {
     /// Places for those who follow the record.
     streams: Arc<Semaphore>,
     hooks: hooks::Progress,
+    jobs: revoke_job::Jobs,
     admission: Admission,
 }
 
@@ -158,6 +171,7 @@ impl Authority {
             under_way: quota::UnderWay::default(),
             streams,
             hooks,
+            jobs: revoke_job::Jobs::default(),
             admission,
         };
         authority.load_own()?;

@@ -26,6 +26,7 @@ use crate::store::{Expected, View};
 pub(super) const OCSP: &str = "ocsp";
 pub(super) const SERVER: &str = "server";
 pub(super) const ADMIN: &str = "admin";
+pub(super) const EVIDENCE: &str = "evidence";
 
 /// What the TLS listeners show: chain in DER, end entity first, and its private key.
 pub struct ListenerIdentity {
@@ -121,6 +122,26 @@ impl Authority {
         subject: Vec<(NameAttribute, String)>,
         alt_names: Vec<GeneralName>,
     ) -> Result<Own, Failed<OpenError>> {
+        self.certify_own(profile, ca, subject, alt_names, true).await
+    }
+
+    /// Makes a key and issues a certificate for it. The key is kept nowhere: it signs once and is gone.
+    pub(super) async fn issue_for_one_signature(
+        &self,
+        profile: &str,
+        subject: Vec<(NameAttribute, String)>,
+    ) -> Result<Own, Failed<OpenError>> {
+        self.certify_own(profile, None, subject, Vec::new(), false).await
+    }
+
+    async fn certify_own(
+        &self,
+        profile: &str,
+        ca: Option<&IssuingCa>,
+        subject: Vec<(NameAttribute, String)>,
+        alt_names: Vec<GeneralName>,
+        keep: bool,
+    ) -> Result<Own, Failed<OpenError>> {
         let profile = self.own_profile(profile)?;
         let ca = match (ca, profile.ca()) {
             (Some(ca), _) => ca,
@@ -133,7 +154,9 @@ impl Authority {
         let subject = identity::subject(&subject).map_err(own_fault)?;
         let content = Content { profile, model: None, subject, alt_names, key: &public };
         let signed = self.sign(ca, content, now).await?;
-        key.save(&files::own_key(&self.dir, profile.name(), ca.name(), &signed.serial))?;
+        if keep {
+            key.save(&files::own_key(&self.dir, profile.name(), ca.name(), &signed.serial))?;
+        }
         let issuance = Issuance {
             serial: signed.serial,
             ca: ca.name().clone(),
@@ -163,7 +186,9 @@ impl Authority {
         self.commit(&Actor::System, vec![fact], expected, now).await?;
         let snapshot = self.snapshot()?;
         let row = rows::certificate(&*snapshot, &signed.serial)?.ok_or_else(|| lacking("the record"))?;
-        files::remove_older_keys(&self.dir, profile.name(), ca.name(), &signed.serial);
+        if keep {
+            files::remove_older_keys(&self.dir, profile.name(), ca.name(), &signed.serial);
+        }
         Ok(Own { row, certificate: signed.der, key })
     }
 

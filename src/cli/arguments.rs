@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::events::Events;
+use super::revoke::Revoke;
 use crate::clock::Timestamp;
-use crate::ids::{ApprovalId, CaName, Digest, HolderId, MakerName, ProfileName, Reason, Serial, StageName};
+use crate::ids::{ApprovalId, CaName, Digest, HolderId, MakerName, ProfileName, Serial, StageName};
 
 /// A private certificate authority that knows the stage of life of every device it serves.
 #[derive(Debug, Parser)]
@@ -116,8 +117,13 @@ pub(super) enum Command {
     /// Certificates
     #[command(subcommand)]
     Cert(CertCommand),
-    /// Revoke certificates by serial number
+    /// Revoke certificates, by serial number or all that a selector holds of
     Revoke(Revoke),
+    /// Release certificates from their hold
+    Release {
+        #[arg(required = true)]
+        serials: Vec<Serial>,
+    },
     /// Revocation lists
     #[command(subcommand)]
     Crl(CrlCommand),
@@ -349,19 +355,6 @@ pub(super) struct CertList {
     pub(super) enrolled_by: Option<HolderId>,
     #[command(flatten)]
     pub(super) page: PageArguments,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Revoke {
-    #[arg(required = true)]
-    pub(super) serials: Vec<Serial>,
-    /// key-compromise, superseded, cessation-of-operation, affiliation-changed, privilege-withdrawn,
-    /// certificate-hold or unspecified
-    #[arg(long)]
-    pub(super) reason: Reason,
-    /// From when on the key is not to be trusted (RFC 3339 time or date)
-    #[arg(long, value_name = "TIME")]
-    pub(super) invalid_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Subcommand)]

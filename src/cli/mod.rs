@@ -16,7 +16,9 @@ mod identity;
 mod init;
 mod log;
 mod output;
+mod release;
 mod revoke;
+mod revoke_job;
 mod serve;
 mod sse;
 mod token;
@@ -95,6 +97,7 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::TransportKey(command) => transport_key::run(&global, &command),
         Command::Cert(command) => cert::run(&global, command).await,
         Command::Revoke(revoke) => revoke::run(&global, revoke).await,
+        Command::Release { serials } => release::run(&global, serials).await,
         Command::Crl(command) => crl::run(&global, command).await,
         Command::Ca(command) => ca::run(&global, command).await,
         Command::Agent(command) => agent::run(&global, command).await,

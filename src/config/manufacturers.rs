@@ -18,6 +18,7 @@ pub struct Manufacturer {
     name: MakerName,
     title: String,
     anchors: Vec<Vec<u8>>,
+    life_supporting: BTreeSet<String>,
 }
 
 impl Manufacturer {
@@ -33,14 +34,21 @@ impl Manufacturer {
     pub fn anchors(&self) -> &[Vec<u8>] {
         &self.anchors
     }
+
+    /// Does a patient's life hang on devices of this model? What is done to many devices is told by it.
+    pub fn is_life_supporting(&self, model: &str) -> bool {
+        self.life_supporting.contains(model)
+    }
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawManufacturer {
     title: String,
     #[serde(default)]
     anchors: Vec<Spanned<String>>,
+    #[serde(default)]
+    life_supporting: Vec<Spanned<String>>,
 }
 
 /// A maker is a TOML file, a PEM file, or both under one name: `NAME.pem` holds the anchors of NAME.
@@ -59,13 +67,24 @@ pub(super) fn check_all(tree: &Tree, makers: Vec<(File, MakerName, RawManufactur
         if alone.remove(name.as_str()) {
             anchors.extend(read_own(tree, name.as_str()));
         }
-        checked.push(Manufacturer { name, title: raw.title, anchors });
+        let mut life_supporting = BTreeSet::new();
+        for model in &raw.life_supporting {
+            let name = model.get_ref();
+            if name.is_empty() {
+                file.refuse(model.span(), "a model without a name is no model: take it out");
+            }
+            if !life_supporting.insert(name.clone()) {
+                file.refuse(model.span(), format!("'{name}' stands here twice: take one out"));
+            }
+        }
+        checked.push(Manufacturer { name, title: raw.title, anchors, life_supporting });
     }
     for stem in alone {
         match stem.parse::<MakerName>() {
             Ok(name) => {
                 let anchors = read_own(tree, name.as_str());
-                checked.push(Manufacturer { title: name.to_string(), name, anchors });
+                let life_supporting = BTreeSet::new();
+                checked.push(Manufacturer { title: name.to_string(), name, anchors, life_supporting });
             }
             Err(error) => tree.refuse(
                 &format!("{FOLDER}/{stem}.pem"),

@@ -20,8 +20,8 @@ use crate::ids::{CaName, Digest, ProfileName};
 const EST_OPERATIONS: [&str; 7] =
     ["cacerts", "simpleenroll", "simplereenroll", "csrattrs", "serverkeygen", "fullcmc", "renewal-info"];
 
-/// The profiles that Vitae itself needs: for OCSP answers, its listeners and its operators.
-const OWN: [&str; 3] = ["ocsp", "server", "admin"];
+/// The profiles that Vitae itself needs: for OCSP answers, its listeners, its operators and its proofs.
+const OWN: [&str; 4] = ["ocsp", "server", "admin", "evidence"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -106,6 +106,9 @@ pub enum Eku {
     CodeSigning,
     TimeStamping,
     OcspSigning,
+    EmailProtection,
+    /// Documents that are no e-mail (RFC 9336).
+    DocumentSigning,
     /// The holder is a registration authority (RFC 6402 section 2.10).
     CmcRa,
     ConfigSigning,
@@ -119,12 +122,14 @@ pub enum Eku {
 const ANY: &str = "2.5.29.37.0";
 
 impl Eku {
-    const NAMED: [(Self, &'static str, &'static str); 10] = [
+    const NAMED: [(Self, &'static str, &'static str); 12] = [
         (Self::ServerAuth, "server-auth", "1.3.6.1.5.5.7.3.1"),
         (Self::ClientAuth, "client-auth", "1.3.6.1.5.5.7.3.2"),
         (Self::CodeSigning, "code-signing", "1.3.6.1.5.5.7.3.3"),
         (Self::TimeStamping, "time-stamping", "1.3.6.1.5.5.7.3.8"),
         (Self::OcspSigning, "ocsp-signing", "1.3.6.1.5.5.7.3.9"),
+        (Self::EmailProtection, "email-protection", "1.3.6.1.5.5.7.3.4"),
+        (Self::DocumentSigning, "document-signing", "1.3.6.1.5.5.7.3.36"),
         (Self::CmcRa, "cmc-ra", "1.3.6.1.5.5.7.3.28"),
         // RFC 9809.
         (Self::ConfigSigning, "config-signing", "1.3.6.1.5.5.7.3.41"),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Actor, Cause, Der, Fact};
 use super::rows::{self, At, CertificateRow, JOB, JOB_LIST, Status, get, put};
 use crate::clock::Timestamp;
-use crate::ids::{CaName, JobId, ProfileName, Reason, Serial};
+use crate::ids::{CaName, JobId, ProfileName, Reason, Serial, ShardId};
 use crate::store::{Rows, StoreError, View};
 
 /// As many certificates as a proof of effect looks at.
@@ -47,7 +47,7 @@ pub enum JobStep {
         skipped: u64,
         /// The lists that must carry it.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-        lists: BTreeSet<ListName>,
+        lists: BTreeSet<ShardId>,
         /// The first of each CA, shard and profile that no part before had.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         samples: Vec<Sample>,
@@ -64,13 +64,6 @@ pub enum JobStep {
     },
     /// The process ended before the list was whole, so nobody was told that the job would be done. It revoked nothing.
     Dropped,
-}
-
-/// A CRL by its CA and shard.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ListName {
-    pub ca: CaName,
-    pub shard: u32,
 }
 
 /// A certificate that a proof of effect looks at.
@@ -130,7 +123,7 @@ pub struct JobRow {
     /// The last part's commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advanced: Option<At>,
-    pub lists: BTreeSet<ListName>,
+    pub lists: BTreeSet<ShardId>,
     pub samples: Vec<Sample>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Sample>,
@@ -229,10 +222,8 @@ pub fn advance(
             },
         });
         let sample = Sample::of(&row);
-        let list = ListName { ca: row.ca, shard: row.shard };
-        if !lists.contains(&list) {
-            lists.insert(list);
-        }
+        let list = row.shard_id();
+        lists.insert(list);
         kinds.entry((sample.ca.clone(), sample.shard, sample.profile.clone())).or_insert(sample.clone());
         last = Some(sample);
     }
@@ -290,7 +281,14 @@ pub(super) fn apply(rows: &mut dyn Rows, at: At, actor: &Actor, event: &JobEvent
             row.skipped += skipped;
             row.advanced = Some(at);
             row.lists.extend(lists.iter().cloned());
-            row.samples.extend(samples.iter().cloned());
+            // Two parts that were decided at the same time may have the same in mind.
+            for sample in samples {
+                if row.samples.len() + 1 < SAMPLES
+                    && !row.samples.iter().any(|it| it.is_of_the_kind_of(sample))
+                {
+                    row.samples.push(sample.clone());
+                }
+            }
             row.last = last.clone().or(row.last);
         }
         JobStep::Ended { left, .. } => {

@@ -4,6 +4,7 @@ mod accept;
 mod admin;
 mod bindings;
 mod challenge;
+mod door;
 mod est;
 mod heads;
 mod linger;
@@ -29,7 +30,7 @@ use tokio::task::JoinSet;
 pub use listeners::{Addresses, BindError, Listeners};
 pub use tls::TlsError;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, PublicDoor};
 use crate::hooks;
 use crate::telemetry::Metrics;
 
@@ -43,6 +44,8 @@ pub enum ServeError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("the status listener has no address: {0}")]
+    Address(#[from] std::io::Error),
 }
 
 /// Serves until `stop` ends, then answers what is in flight and returns; whoever holds the authority closes it.
@@ -66,11 +69,13 @@ pub async fn serve(
         stopping: told.clone(),
     };
     doors.spawn(est::run(context.clone(), listeners.est, tls::est(&authority)?));
+    let public: Arc<dyn PublicDoor> = Arc::new(door::Loopback::to(&listeners.status)?);
     doors.spawn(status::run(context.clone(), listeners.status));
     doors.spawn(admin::run_tls(context.clone(), listeners.admin, tls::admin(&authority)?));
     doors.spawn(admin::run_socket(context.clone(), socket));
     doors.spawn(hooks::run(Arc::clone(&authority), Arc::clone(&context.shared.metrics), told.clone()));
-    doors.spawn(upkeep(Arc::clone(&authority), told));
+    doors.spawn(upkeep(Arc::clone(&authority), told.clone()));
+    doors.spawn(jobs(Arc::clone(&authority), public, told));
 
     stop.await;
     tracing::info!("stopping: no new connections, requests in progress are answered");
@@ -89,6 +94,14 @@ pub async fn serve(
         tracing::warn!(?grace, "some connections did not end in time and are cut");
     }
     Ok(())
+}
+
+/// What is not done when the server stops goes on when it starts again.
+async fn jobs(authority: Arc<Authority>, door: Arc<dyn PublicDoor>, mut stopping: watch::Receiver<bool>) {
+    tokio::select! {
+        _ = stopping.changed() => {}
+        () = authority.work_off_jobs(door) => {}
+    }
 }
 
 async fn upkeep(authority: Arc<Authority>, mut stopping: watch::Receiver<bool>) {

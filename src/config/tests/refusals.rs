@@ -420,6 +420,20 @@ fn several_problems_are_reported_at_once() {
 }
 
 #[test]
+fn life_supporting_models_are_named_once() {
+    let config = load();
+    let maker = config.manufacturer(&"brannoc".parse().unwrap()).unwrap();
+    assert!(maker.is_life_supporting("P3") && !maker.is_life_supporting("M5"));
+    for (list, word) in [("[\"P3\", \"P3\"]", "stands here twice"), ("[\"\"]", "without a name")] {
+        let tree = Spoilt::new();
+        let file = "manufacturers/brannoc.toml";
+        let line =
+            tree.replace(file, "life-supporting = [\"P3\", \"S1\"]", &format!("life-supporting = {list}"));
+        tree.refused(file, line, word);
+    }
+}
+
+#[test]
 fn anchors_are_certificates_beside_the_maker() {
     use rcgen::{CertificateParams, KeyPair};
     let key = KeyPair::generate().unwrap();

@@ -9,6 +9,7 @@ mod fleet;
 pub(crate) mod maker;
 pub(crate) mod ocsp;
 pub(crate) mod processor;
+pub(crate) mod pumps;
 pub(crate) mod receiver;
 pub(crate) mod store;
 pub(crate) mod stream;
