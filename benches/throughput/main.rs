@@ -13,6 +13,7 @@ mod lists;
 mod load;
 mod measure;
 mod ocsp;
+mod revoke;
 mod scene;
 mod wire;
 
@@ -79,6 +80,9 @@ fn run(arguments: &[String]) -> Outcome<()> {
             line::measure(&scene, &client, &plan)?.print();
         }
         scene.strike();
+    }
+    if wanted(12) || wanted(13) {
+        revoke::measure(&client, &plan, cores)?.print();
     }
     if wanted(4) {
         commits::measure(&client, &plan)?.print();

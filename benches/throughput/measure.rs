@@ -126,6 +126,20 @@ impl Row {
         Ok(Self { what, beside, aim, measured: ours, baseline: theirs })
     }
 
+    /// Of rounds that were measured elsewhere.
+    pub(crate) fn of(
+        what: &'static str,
+        beside: &'static str,
+        aim: f64,
+        measured: Vec<Round>,
+        baseline: Vec<Round>,
+    ) -> Outcome<Self> {
+        let (mut ours, mut theirs) = (Series::default(), Series::default());
+        measured.into_iter().try_for_each(|round| ours.add(round))?;
+        baseline.into_iter().try_for_each(|round| theirs.add(round))?;
+        Ok(Self { what, beside, aim, measured: ours, baseline: theirs })
+    }
+
     pub(crate) fn head() {
         println!(
             "\n{:50} {:>8}  {:>15}  {:>8} {:>8} {:>8}  {:>7}  cores busy",

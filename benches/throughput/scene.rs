@@ -118,7 +118,7 @@ pub(crate) fn folder() -> Outcome<TempDir> {
 
 /// The shipped policy with a line, in which a device may have as many certificates as it likes, and this machine is one
 /// address among others: what the rates cost is measured too.
-fn policy(dir: &Path) -> Outcome<Config> {
+pub(crate) fn policy(dir: &Path) -> Outcome<Config> {
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config"), dir)?;
     let roles = dir.join("roles.toml");
     let shipped = fs::read_to_string(&roles)?;

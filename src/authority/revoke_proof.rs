@@ -220,7 +220,7 @@ impl Authority {
         };
         basic.verify(&issuer, self.clock.now()).map_err(|error| error.to_string())?;
         let single = basic.singles.iter().find(|single| single.cert_id.own_serial() == Some(sample.serial));
-        let status = single.ok_or("the answer is about something else")?.status.clone();
+        let status = single.ok_or("the answer is about something else")?.status;
         Ok((der, *basic, status))
     }
 

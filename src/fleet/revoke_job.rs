@@ -7,10 +7,15 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Actor, Cause, Der, Fact};
-use super::rows::{self, At, CertificateRow, JOB, JOB_LIST, Status, get, put};
+use super::rows::{self, At, CertificateRow, Status, get, put};
 use crate::clock::Timestamp;
 use crate::ids::{CaName, JobId, ProfileName, Reason, Serial, ShardId};
-use crate::store::{Rows, StoreError, View};
+use crate::store::{Rows, StoreError, Table, View};
+
+/// Jobs that revoke many certificates.
+pub const JOB: Table = Table("job");
+/// What each job has on its list: job and number of the part (4 bytes, big-endian) to serial numbers, 16 bytes each.
+pub const JOB_LIST: Table = Table("job-list");
 
 /// As many certificates as a proof of effect looks at.
 pub const SAMPLES: usize = 32;
@@ -222,8 +227,7 @@ pub fn advance(
             },
         });
         let sample = Sample::of(&row);
-        let list = row.shard_id();
-        lists.insert(list);
+        lists.insert(row.shard_id());
         kinds.entry((sample.ca.clone(), sample.shard, sample.profile.clone())).or_insert(sample.clone());
         last = Some(sample);
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::ApprovalRow;
 use super::event::Proof;
+use super::revoke_job::{JOB, JOB_LIST};
 use super::window::Window;
 use crate::clock::Timestamp;
 use crate::ids::{
@@ -57,10 +58,6 @@ pub const CA: Table = Table("ca");
 /// What is published, of each shard.
 pub const CRL: Table = Table("crl");
 pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
-/// Jobs that revoke many certificates.
-pub const JOB: Table = Table("job");
-/// What each job has on its list: job and number of the part (4 bytes, big-endian) to serial numbers, 16 bytes each.
-pub const JOB_LIST: Table = Table("job-list");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.

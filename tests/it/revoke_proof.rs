@@ -12,7 +12,6 @@ use vitae::clock::{Clock, Random, SystemClock, SystemRandom};
 use vitae::ids::Serial;
 use vitae::pki::crl;
 use vitae::pki::ocsp::ParsedStatus;
-use vitae::store::Store;
 use vitae::store::redb::RedbStore;
 
 use crate::process::{House, PATIENCE, enrolled, poll};
