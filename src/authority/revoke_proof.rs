@@ -291,7 +291,7 @@ impl Authority {
         // A selector of another version that this one cannot read any more matches nothing.
         let Ok(selection) = Selection::of_job(row) else { return Ok(0) };
         let (snapshot, now) = (self.snapshot()?, self.clock.now());
-        Ok(blocking(move || selection.count(&*snapshot, now)).await??.0)
+        Ok(blocking(move || selection.count(&*snapshot, now)).await??)
     }
 
     fn head_of(&self, row: &JobRow) -> Result<Value, Failed<JobRefused>> {

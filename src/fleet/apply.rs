@@ -325,7 +325,11 @@ fn change_certificate(
     before: &CertificateRow,
     after: &CertificateRow,
 ) -> Result<(), StoreError> {
-    let (old, new) = (overlap_key(before), overlap_key(after));
+    follow_overlap(rows, overlap_key(before), overlap_key(after))?;
+    put(rows, CERTIFICATE, after.serial.as_bytes(), after)
+}
+
+fn follow_overlap(rows: &mut dyn Rows, old: Option<Vec<u8>>, new: Option<Vec<u8>>) -> Result<(), StoreError> {
     if old != new {
         if let Some(old) = old {
             rows.remove(OVERLAP_END, &old)?;
@@ -334,7 +338,7 @@ fn change_certificate(
             rows.put(OVERLAP_END, &new, &[])?;
         }
     }
-    put(rows, CERTIFICATE, after.serial.as_bytes(), after)
+    Ok(())
 }
 
 /// Only what would outlive its overlap has to be ended; what is on hold comes back when it is released.
@@ -387,7 +391,7 @@ fn status(
     to: Status,
     superseded: bool,
 ) -> Result<(), StoreError> {
-    let row: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
+    let mut row: CertificateRow = expect(rows, CERTIFICATE, serial.as_bytes())?;
     note(rows, &row.holder, at)?;
     let standing = match to {
         Status::Good => Standing::Released,
@@ -402,8 +406,12 @@ fn status(
         owner.compromised = Some(at);
         put(rows, KEY, row.key.as_bytes(), &owner)?;
     }
-    let after = CertificateRow { status: to, status_since: at, superseded, ..row.clone() };
-    change_certificate(rows, &row, &after)
+    let before = overlap_key(&row);
+    row.status = to;
+    row.status_since = at;
+    row.superseded = superseded;
+    follow_overlap(rows, before, overlap_key(&row))?;
+    put(rows, CERTIFICATE, serial.as_bytes(), &row)
 }
 
 /// Makes the event findable by the holder whose life it is part of.
