@@ -15,3 +15,4 @@ pub mod est_door;
 mod house;
 pub mod ocsp_door;
 pub mod ocsp_request;
+pub mod selector;
