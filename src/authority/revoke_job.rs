@@ -1,6 +1,7 @@
 //! Works off jobs that revoke many certificates: part by part, each once, from wherever the process before has ended.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::Authority;
 use super::caller::{Operator, permit};
 use super::door::PublicDoor;
 use super::error::Failed;
-use super::revoke_where::{JobRefused, blocking};
+use super::revoke_where::JobRefused;
 use super::transact::{ROUNDS, Tracked};
 use crate::clock::Timestamp;
 use crate::fleet::revoke_job::{self, JOB, JobStep};
@@ -137,6 +138,9 @@ impl JobView {
     }
 }
 
+/// A part that was handed to the store.
+type Writing<'a> = Pin<Box<dyn Future<Output = Result<Committed, CommitError>> + Send + 'a>>;
+
 /// A part that is decided and waits to be committed.
 struct Prepared {
     facts: Vec<Fact>,
@@ -220,69 +224,85 @@ impl Authority {
             tracing::warn!(%job, "a job of revocation was dropped: its list was never whole");
             return Ok(());
         }
-        let mut next = Some(Arc::clone(&self).prepare_part(&row, row.done).await?);
-        for part in row.done..row.parts {
-            let Some(prepared) = next.take() else { break };
-            let after = async {
-                if part + 1 < row.parts {
-                    Some(Arc::clone(&self).prepare_part(&row, part + 1).await)
-                } else {
-                    None
-                }
-            };
-            // The next part is decided while this one is written.
-            let (outcome, after) = tokio::join!(self.advance(&row, part, prepared), after);
-            outcome?;
-            next = after.transpose()?;
-        }
-        let row =
-            revoke_job::job(&*self.snapshot()?, &job)?.ok_or(Failed::Refused(JobRefused::Unknown(job)))?;
+        let mut lost = 0;
+        let row = loop {
+            let row = revoke_job::job(&*self.snapshot()?, &job)?;
+            let row = row.ok_or(Failed::Refused(JobRefused::Unknown(job)))?;
+            if row.done >= row.parts {
+                break row;
+            }
+            if lost == ROUNDS {
+                return Err(Failed::Unavailable(format!("it lost {ROUNDS} races for the same rows")));
+            }
+            match self.advance(&row).await {
+                Ok(()) => {}
+                Err(CommitError::Conflict { .. }) => lost += 1,
+                Err(CommitError::Store(error)) => return Err(error.into()),
+            }
+        };
         if row.is_open() { self.prove(row, door).await } else { Ok(()) }
     }
 
+    /// Does the parts that are left, until somebody else changes one of their certificates: then the rest is to be decided
+    /// anew. Always one part is being written, one waits behind it, and the next is being decided.
+    async fn advance(self: &Arc<Self>, row: &JobRow) -> Result<(), CommitError> {
+        let mut next = Some(self.prepare_part(row, row.done).await?);
+        let mut written: Option<Writing<'_>> = None;
+        let mut outcome = Ok(());
+        for part in row.done..row.parts {
+            let Some(Prepared { facts, expected, now }) = next.take() else { break };
+            let mut waiting: Writing<'_> = Box::pin(self.commit(&row.by, facts, expected, now));
+            // A commit is handed over when it is first polled, and the parts must come in their order.
+            let early = tokio::select! {
+                biased;
+                committed = &mut waiting => Some(committed),
+                () = std::future::ready(()) => None,
+            };
+            let prepared = async {
+                if part + 1 < row.parts { Some(self.prepare_part(row, part + 1).await) } else { None }
+            };
+            let before = async {
+                match written.take() {
+                    Some(before) => before.await.map(|_| ()),
+                    None => Ok(()),
+                }
+            };
+            let (before, prepared) = tokio::join!(before, prepared);
+            written = match early {
+                Some(committed) => {
+                    outcome = outcome.and(committed.map(|_| ()));
+                    None
+                }
+                None => Some(waiting),
+            };
+            outcome = outcome.and(before);
+            next = prepared.transpose()?;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        // What follows a part that was lost is lost, too: each relies on how many were done before.
+        let last = match written {
+            Some(last) => last.await.map(|_| ()),
+            None => Ok(()),
+        };
+        outcome.and(last)
+    }
+
     /// Decides a part on a snapshot of its own.
-    async fn prepare_part(self: Arc<Self>, row: &JobRow, part: u32) -> Result<Prepared, Failed<JobRefused>> {
-        let row = row.clone();
-        let decided = blocking(move || {
-            let now = self.clock.now();
-            let snapshot = self.snapshot()?;
+    async fn prepare_part(self: &Arc<Self>, row: &JobRow, part: u32) -> Result<Prepared, StoreError> {
+        let (authority, row) = (Arc::clone(self), row.clone());
+        let decided = tokio::task::spawn_blocking(move || {
+            let now = authority.clock.now();
+            let snapshot = authority.snapshot()?;
             let serials = revoke_job::part(&*snapshot, &row.job, part)?;
             let tracked = Tracked::new(&*snapshot);
             let facts = revoke_job::advance(&tracked, &row, part, &serials, now)?;
-            Ok::<_, StoreError>(Prepared { facts, expected: tracked.into_expected(), now })
+            let mut expected = vec![revoke_job::progress(&row.job, part)];
+            expected.extend(tracked.into_expected());
+            Ok(Prepared { facts, expected, now })
         });
-        Ok(decided.await??)
-    }
-
-    /// Commits a part, and decides it anew for as long as somebody else changes its certificates.
-    async fn advance(
-        self: &Arc<Self>,
-        row: &JobRow,
-        part: u32,
-        mut prepared: Prepared,
-    ) -> Result<Committed, Failed<JobRefused>> {
-        for _ in 0..ROUNDS {
-            let Prepared { facts, mut expected, now } = prepared;
-            // Whoever else works on the same job must not do this part, too.
-            let (as_it_is, done) = {
-                let snapshot = self.snapshot()?;
-                let value = snapshot.get(JOB, row.job.as_bytes())?;
-                let done = revoke_job::job(&*snapshot, &row.job)?.map(|row| row.done);
-                (Expected { table: JOB, key: row.job.as_bytes().to_vec(), value }, done)
-            };
-            if done != Some(part) {
-                return Err(Failed::Unavailable(format!("part {part} is somebody else's")));
-            }
-            expected.push(as_it_is);
-            match self.commit(&row.by, facts, expected, now).await {
-                Ok(committed) => return Ok(committed),
-                Err(CommitError::Conflict { .. }) => {
-                    prepared = Arc::clone(self).prepare_part(row, part).await?;
-                }
-                Err(CommitError::Store(error)) => return Err(error.into()),
-            }
-        }
-        Err(Failed::Unavailable(format!("part {part} lost {ROUNDS} races for the same rows")))
+        decided.await.map_err(|error| StoreError::Failed(format!("a part was not decided: {error}")))?
     }
 
     /// Ends the job, unless it has ended meanwhile.

@@ -10,11 +10,12 @@ use super::event::{Actor, Cause, Der, Fact};
 use super::rows::{self, At, CertificateRow, Status, get, put};
 use crate::clock::Timestamp;
 use crate::ids::{CaName, JobId, ProfileName, Reason, Serial, ShardId};
-use crate::store::{Rows, StoreError, Table, View};
+use crate::store::{Expected, Rows, StoreError, Table, View};
 
 /// Jobs that revoke many certificates.
 pub const JOB: Table = Table("job");
-/// What each job has on its list: job and number of the part (4 bytes, big-endian) to serial numbers, 16 bytes each.
+/// What each job has on its list: job and number of the part (4 bytes, big-endian) to serial numbers, 16 bytes each. The job
+/// alone leads to how many parts are done, in the same form: what the commit of the next one relies on.
 pub const JOB_LIST: Table = Table("job-list");
 
 /// As many certificates as a proof of effect looks at.
@@ -180,6 +181,11 @@ pub fn part(view: &dyn View, job: &JobId, part: u32) -> Result<Vec<Serial>, Stor
     Ok(serials.iter().copied().map(Serial::from_bytes).collect())
 }
 
+/// What stands in the list's table when `done` parts of it are done.
+pub fn progress(job: &JobId, done: u32) -> Expected {
+    Expected { table: JOB_LIST, key: job.as_bytes().to_vec(), value: Some(done.to_be_bytes().to_vec()) }
+}
+
 fn list_key(job: &JobId, part: u32) -> Vec<u8> {
     [job.as_bytes().as_slice(), &part.to_be_bytes()].concat()
 }
@@ -278,9 +284,11 @@ pub(super) fn apply(rows: &mut dyn Rows, at: At, actor: &Actor, event: &JobEvent
         JobStep::Begun { parts } => {
             row.begun = Some(at);
             row.parts = *parts;
+            rows.put(JOB_LIST, id, &0u32.to_be_bytes())?;
         }
         JobStep::Advanced { part, revoked, skipped, lists, samples, last } => {
             row.done = part + 1;
+            rows.put(JOB_LIST, id, &row.done.to_be_bytes())?;
             row.revoked += revoked;
             row.skipped += skipped;
             row.advanced = Some(at);
