@@ -5,12 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use vitae::authority::{
-    BlastRadius, Failed, JobAsked, JobRefused, JobStatus, JobView, OperatorRefused, RevocationAsked,
+    self, Authority, BlastRadius, Failed, Fetched, Fold, JobAsked, JobRefused, JobStatus, JobView,
+    OperatorRefused, PublicDoor, RevocationAsked,
 };
-use vitae::clock::Clock;
+use vitae::clock::{Clock, SystemClock, SystemRandom};
+use vitae::config::Config;
 use vitae::fleet::Event;
-use vitae::ids::{JobId, Reason, Serial};
+use vitae::ids::{CaName, JobId, Reason, Serial};
 use vitae::store::Store;
+use vitae::store::redb::RedbStore;
 
 use crate::support::pumps;
 use crate::support::ocsp::Said;
@@ -95,7 +98,7 @@ async fn a_dry_run_tells_what_would_be_hit() {
     let before = house.events();
     let radius = house.radius("model in (P3, M5)");
     assert_eq!((radius.certificates, radius.devices, radius.life_supporting), (4, 3, 2));
-    let hit = |hits: &std::collections::BTreeMap<String, vitae::authority::Hit>, name: &str| {
+    let hit = |hits: &std::collections::BTreeMap<String, authority::Hit>, name: &str| {
         hits.get(name).map(|hit| (hit.certificates, hit.devices))
     };
     assert_eq!(hit(&radius.by_model, "P3"), Some((3, 2)));
@@ -417,4 +420,61 @@ async fn a_job_whose_list_broke_off_is_dropped() {
             assert!(why.to_string().contains("dropped"), "{why}");
         }
     }
+}
+
+/// A door that nobody opens.
+struct Closed;
+
+impl PublicDoor for Closed {
+    fn address(&self) -> String {
+        "nowhere".to_owned()
+    }
+
+    fn ocsp(&self, _: Vec<u8>) -> Fetched<'_> {
+        Box::pin(async { Err("it is closed".to_owned()) })
+    }
+
+    fn crl(&self, _: &CaName, _: u32) -> Fetched<'_> {
+        Box::pin(async { Err("it is closed".to_owned()) })
+    }
+}
+
+/// What was not seen is not claimed: everything is revoked and published, and the proof tells that nobody could look at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_tells_what_it_could_not_see() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("data");
+    let config = Arc::new(Config::load(&crate::support::shipped()).unwrap());
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    authority::init(&dir, Arc::clone(&config), clock.clone(), random.clone()).await.unwrap();
+    let store = RedbStore::open(&dir.join("vitae.redb"), 1 << 24, Arc::new(Fold)).unwrap();
+    bulk::fleet(&store, 40, clock.now()).await;
+    tokio::task::spawn_blocking(move || store.shutdown()).await.unwrap();
+    let authority = Arc::new(Authority::open(&dir, config, clock, random).await.unwrap());
+    let working = tokio::spawn(Arc::clone(&authority).work_off_jobs(Arc::new(Closed)));
+    let operator = authority.local_operator().unwrap();
+    let begun = Arc::clone(&authority)
+        .revoke_where(operator.clone(), asked("site=SUH", Reason::Superseded, 20))
+        .await
+        .unwrap();
+    let proof = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            if let Ok(proof) = authority.revocation_proof(&operator, &begun.job) {
+                return proof;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let document = proof.await.unwrap().document;
+    assert_eq!((&document["done"]["revoked"], &document["door"]), (&20.into(), &"nowhere".into()));
+    assert_eq!(document["lists"][0]["fetched"]["trouble"], "it is closed");
+    assert_eq!(document["lists"][0]["entries"], 20);
+    assert_eq!(document["samples"].as_array().unwrap().len(), 20);
+    for sample in document["samples"].as_array().unwrap() {
+        assert_eq!(
+            (&sample["ocsp"]["trouble"], &sample["crl"]),
+            (&"it is closed".into(), &serde_json::Value::Null)
+        );
+    }
+    working.abort();
 }
