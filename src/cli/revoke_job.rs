@@ -139,7 +139,10 @@ fn told(radius: &BlastRadius) -> Result<(), Failure> {
             own.certificates, own.profile
         ))?;
     }
-    output::line(format!("to revoke them: --reason REASON --confirm {}", radius.certificates))
+    match radius.certificates {
+        0 => output::line("nothing that can still be revoked matches"),
+        count => output::line(format!("to revoke them: --reason REASON --confirm {count}")),
+    }
 }
 
 fn list(jobs: &[JobView]) -> Result<(), Failure> {

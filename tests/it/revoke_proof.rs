@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use vitae::authority::Fold;
 use vitae::clock::{Clock, Random, SystemClock, SystemRandom};
 use vitae::ids::Serial;
+use vitae::pki::certificate::Certificate;
 use vitae::pki::crl;
 use vitae::pki::ocsp::ParsedStatus;
+use vitae::pki::pem;
 use vitae::store::redb::RedbStore;
 
 use crate::process::{House, PATIENCE, enrolled, poll};
@@ -19,15 +21,24 @@ use crate::support::pumps;
 
 /// Verifies a proof as a third party does: with the root and nothing else. The document that comes out.
 fn verified(house: &House, file: &str, more: &[&str]) -> Result<Value, String> {
+    let signer = house.root().join("signer.pem");
     let output = Command::new("openssl")
         .args(["cms", "-verify", "-binary", "-inform", "DER", "-in", file, "-CAfile"])
         .arg(house.data().join("ca/root.pem"))
+        .arg("-signer")
+        .arg(&signer)
         .args(more)
         .output()
         .unwrap();
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
+    // Not any certificate below the root: one that is for documents (RFC 9336), of the CA that says so.
+    let signer = pem::certificates(&std::fs::read_to_string(signer).unwrap()).unwrap().remove(0);
+    let signer = Certificate::from_der(&signer).unwrap();
+    let usages: Vec<_> = signer.extended_key_usages().iter().map(ToString::to_string).collect();
+    assert!(usages.contains(&"1.3.6.1.5.5.7.3.36".to_owned()), "{usages:?}");
+    signer.verify_signed_by(&house.ca("service").public_key().unwrap()).unwrap();
     Ok(serde_json::from_slice(&output.stdout).unwrap())
 }
 
