@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{
-    ApproveRefused, Failed, FeedRefused, JobRefused, MoveRefused, OperatorRefused, PublishRefused, QueryRefused,
-    RegisterRefused, ReleaseRefused, RevokeRefused, TokenRefused,
+    ApproveRefused, Failed, FeedRefused, JobRefused, MoveRefused, OperatorRefused, PublishRefused,
+    QueryRefused, RegisterRefused, ReleaseRefused, RevokeRefused, TokenRefused,
 };
 use crate::fleet::approval::ApprovalRefused;
 use crate::fleet::{movement, register, release, revoke, token};

@@ -170,7 +170,8 @@ impl Authority {
         let published = |list: &ShardId| {
             let published = self.ca(&list.ca).and_then(|ca| ca.list(list.shard));
             let published = published.filter(|published| published.covers > event);
-            let published = published.ok_or_else(|| own_fault(format!("the CRL {list} cannot be published yet")))?;
+            let published =
+                published.ok_or_else(|| own_fault(format!("the CRL {list} cannot be published yet")))?;
             Ok((list.clone(), published))
         };
         row.lists.iter().map(published).collect()

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use tokio::sync::watch;
 use vitae::fleet::Event;
-use vitae::ids::{Reason, Serial};
+use vitae::ids::{EventNumber, Reason, Serial};
 use vitae::pki::ocsp::{self, HashAlg, ParsedResponse};
 use vitae::store::{Commit, Pending, Store, StoreError, View};
 
@@ -101,6 +102,10 @@ impl Store<Event> for Gated {
 
     fn commit(&self, commit: Commit<Event>) -> Pending {
         self.0.commit(commit)
+    }
+
+    fn head(&self) -> watch::Receiver<EventNumber> {
+        self.0.head()
     }
 
     fn shutdown(&self) {

@@ -15,8 +15,8 @@ use vitae::ids::{CaName, JobId, Reason, Serial};
 use vitae::store::Store;
 use vitae::store::redb::RedbStore;
 
-use crate::support::pumps;
 use crate::support::ocsp::Said;
+use crate::support::pumps;
 use crate::support::store::{Faulty, Switch, Trouble};
 use crate::support::{DAY, HOUR, House};
 
@@ -448,7 +448,7 @@ async fn a_proof_tells_what_it_could_not_see() {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     authority::init(&dir, Arc::clone(&config), clock.clone(), random.clone()).await.unwrap();
     let store = RedbStore::open(&dir.join("vitae.redb"), 1 << 24, Arc::new(Fold)).unwrap();
-    bulk::fleet(&store, 40, clock.now()).await;
+    pumps::fleet(&store, 40, clock.now()).await;
     tokio::task::spawn_blocking(move || store.shutdown()).await.unwrap();
     let authority = Arc::new(Authority::open(&dir, config, clock, random).await.unwrap());
     let working = tokio::spawn(Arc::clone(&authority).work_off_jobs(Arc::new(Closed)));

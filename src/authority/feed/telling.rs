@@ -135,17 +135,17 @@ fn fact(view: &dyn View, fact: &Fact) -> Result<Telling, StoreError> {
             .with("profile", profile)
             .with("presented", presented)
             .with("current", current),
-        Fact::CrlPublished { ca, shard, number, this_update, next_update, entries, covers, digest, .. } => {
-            Telling::about(ca)
-                .with(CA, ca)
-                .with("shard", shard)
-                .with("number", number)
-                .with("this_update", this_update)
-                .with("next_update", next_update)
-                .with("entries", entries)
-                .with("covers", covers)
-                .with("digest", digest)
-        }
+        Fact::CrlPublished {
+            ca, shard, number, this_update, next_update, entries, covers, digest, ..
+        } => Telling::about(ca)
+            .with(CA, ca)
+            .with("shard", shard)
+            .with("number", number)
+            .with("this_update", this_update)
+            .with("next_update", next_update)
+            .with("entries", entries)
+            .with("covers", covers)
+            .with("digest", digest),
         Fact::DeltaCrlPublished {
             ca,
             shard,
