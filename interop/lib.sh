@@ -331,3 +331,15 @@ crl_url() {
 issuer_url() {
     openssl x509 -in "$1" -noout -ext authorityInfoAccess | sed -n 's/^ *CA Issuers - URI://p' | head -n 1
 }
+
+# The PEM file of the CA that issued the certificate, found by its name among those of the data folder.
+issuer_file() {
+    local issuer file
+    issuer=$(openssl x509 -in "$1" -noout -issuer_hash)
+    for file in "$VITAE_DIR"/ca/*.pem; do
+        [[ $file != "$CHAIN" && $(openssl x509 -in "$file" -noout -subject_hash) == "$issuer" ]] || continue
+        echo "$file"
+        return
+    done
+    return 1
+}

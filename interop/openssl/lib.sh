@@ -36,18 +36,6 @@ certs_only() {
     grep -A 1 'signerInfos:' "$1.txt" | has /dev/stdin 'EMPTY|ABSENT'
 }
 
-# The PEM file of the CA that issued the certificate, found by its name among those of the data folder.
-issuer_file() {
-    local issuer file
-    issuer=$(openssl x509 -in "$1" -noout -issuer_hash)
-    for file in "$VITAE_DIR"/ca/*.pem; do
-        [[ $file != "$CHAIN" && $(openssl x509 -in "$file" -noout -subject_hash) == "$issuer" ]] || continue
-        echo "$file"
-        return
-    done
-    return 1
-}
-
 # ocsp FILE OPENSSL-OCSP-ARGUMENTS...: FILE takes the text of request, answer and verdict.
 ocsp() {
     local file=$1
