@@ -32,14 +32,16 @@ get() {
 
 # A serial of ones has the base64 of slashes; the other letters of base64 that paths mangle are looked for.
 paths() {
-    local n=0 way base64 serial=0x7fffffffffffffffffffffffffffffff
+    local way base64 pattern serial=0x7fffffffffffffffffffffffffffffff awkward
     question slashes -serial "$serial"
     [[ $(<slashes.base64) == *//* ]]
-    while :; do
-        question plus -serial "0x1$((n++))fbefbefbefbefbefbefbefbefbe"
-        [[ $(<plus.base64) == *+* && $(<plus.base64) == *= ]] && break
-        ((n < 500))
+    # The same for '+', wherever the serial number begins among the groups of three octets.
+    for pattern in fbefbe efbefb befbef; do
+        awkward=0x10$pattern$pattern$pattern$pattern$pattern
+        question plus -serial "$awkward"
+        if [[ $(<plus.base64) == *++++* ]]; then break; fi
     done
+    [[ $(<plus.base64) == *++++*= ]]
     question device -cert device.pem
     for way in cat 's/+/%2B/g; s|/|%2F|g; s/=/%3D/g' 's/+/%2b/g; s|/|%2f|g; s/=/%3d/g' 's|/|%2F|' 's/=//2; s/=/%3D/'; do
         [[ $way != cat ]] || way=
@@ -51,7 +53,7 @@ paths() {
                 case $base64 in
                     device) answered way good -cert device.pem ;;
                     slashes) answered way unknown -serial "$serial" ;;
-                    plus) answered way unknown -serial "0x1$((n - 1))fbefbefbefbefbefbefbefbefbe" ;;
+                    plus) answered way unknown -serial "$awkward" ;;
                 esac
             done
         done

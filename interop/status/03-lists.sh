@@ -31,12 +31,17 @@ verified() {
     done
 }
 
-# crlutil takes complete lists into a database of its own, and shows what it has.
+# crlutil takes lists into a database of its own, and shows what it has; see WHOLE_LISTS_ONLY.
 imported() {
     local list folder number
     for list in found/*/base-*.pem; do
         folder=$(dirname "$list")
         nss "$folder/subject"
+        if partial "$list"; then
+            text imported.txt crlutil -I -d sql:nss -t 1 -u "$(<"${list%.pem}.url")" -i "${list%.pem}.crl"
+            has imported.txt 'SEC_ERROR_CRL_UNKNOWN_CRITICAL_EXTENSION'
+            continue
+        fi
         crlutil -I -d sql:nss -t 1 -u "$(<"${list%.pem}.url")" -i "${list%.pem}.crl" >imported.txt 2>&1
         crlutil -L -d sql:nss -n issuer >imported.txt
         number=$(openssl crl -in "$list" -noout -crlnumber | sed 's/^crlNumber=\(0x\)\?//')

@@ -4,9 +4,11 @@
 
 enrol BR800004 stolen
 everybody before stolen.pem
+lists stolen.pem old
 vitae revoke "$(serial_of stolen.pem)" --reason key-compromise >revoke.txt
 everybody after stolen.pem
 everybody neighbour device.pem
+with_deltas delta stolen.pem old
 table before after neighbour >flip.table
 
 good_before() {
@@ -23,6 +25,11 @@ neighbour_good() {
     all_say neighbour good
 }
 
+by_delta() {
+    they_say delta 'revoked(, key-compromise)?'
+}
+
 claim 14 good_before
 claim 15 revoked_after
 claim 16 neighbour_good
+claim 17 by_delta

@@ -56,5 +56,5 @@ revoked_staple() {
     equal "$(<revoked.exit)" 91
 }
 
-claim 20 good_staple
-claim 21 revoked_staple
+claim 22 good_staple
+claim 23 revoked_staple

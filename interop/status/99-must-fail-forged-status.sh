@@ -58,7 +58,7 @@ refused_forged() {
     believed device.pem genuine-again
 }
 
-must_fail 22 refused_forged believed stolen.pem forged
+must_fail 24 refused_forged believed stolen.pem forged
 
 # The reason, keyCompromise (1), made superseded (4).
 tampered() {
@@ -80,4 +80,4 @@ no_signature() {
     has told.said '^revoked keyCompromise'
 }
 
-must_fail 23 no_signature tampered
+must_fail 25 no_signature tampered

@@ -29,6 +29,14 @@ declare -A CLIENTS=(
     [pkijs_lists]='Node pkijs: lists'
 )
 
+# NSS knows no issuingDistributionPoint. A list that has one is not for all certificates of its CA, and the extension is
+# critical, so NSS refuses it and calls every certificate revoked that leads to it: these two can only read the list of a
+# whole CA.
+WHOLE_LISTS_ONLY=' nss_lists nss_imported '
+
+# These can be given a complete list and a delta that was made later.
+KNOW_DELTAS='openssl_lists bouncycastle python_lists pyhanko_lists'
+
 # What the tools are given: the issuer of the certificate, and all lists it leads to, fetched anew by 'lists'.
 
 # urls_in NAME FILE OPENSSL-ARGUMENTS...: the URIs of an extension as openssl shows them.
@@ -37,7 +45,8 @@ urls_in() {
     shift
     "$@" 2>/dev/null | awk -v name="X509v3 $name" '
         /X509v3 |^ *(No )?Revoked Cert|^ *Signature Alg/ { inside = index($0, name) }
-        inside && sub(/^ *URI:/, "")'
+        # OpenSSL ends the line behind some of them and not behind others.
+        inside && sub(/^ *URI:/, "") { sub(/ .*/, ""); print }'
 }
 
 # lists CERTIFICATE FOLDER: base-N.crl and delta-N.crl, in DER and as .pem, with the URL each came from in .url.
