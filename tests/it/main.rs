@@ -52,6 +52,7 @@ mod serverkeygen;
 mod serverkeygen_losses;
 mod shipped;
 mod stage;
+mod status_abuse;
 mod store_failure;
 mod support;
 mod who_certificate;

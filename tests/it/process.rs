@@ -287,6 +287,11 @@ impl Server {
         drop(self);
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
     /// SIGTERM, without waiting.
     pub(crate) fn terminate(&self) {
         let pid = self.child.0.id().to_string();
