@@ -30,7 +30,7 @@ distinct() {
 
 lists() {
     local lists
-    mapfile -t lists < <(distinct "$VITAE_DIR/crl" .. -name '*.crl')
+    mapfile -t lists < <(distinct .. -name '*.crl' \( -path '*/crl/*' -o -path '*/status/*' \))
     ((${#lists[@]} >= ${#cas[@]}))
     lint lists.txt crl "${lists[@]}"
     has lists.txt "^${#lists[@]} files, 0 findings\$"
