@@ -18,7 +18,7 @@ use vitae::store::redb::RedbStore;
 use crate::support::ocsp::Said;
 use crate::support::pumps;
 use crate::support::store::{Faulty, Switch, Trouble};
-use crate::support::{DAY, HOUR, House};
+use crate::support::{DAY, HOUR, House, Policy};
 
 pub(crate) fn asked(selector: &str, reason: Reason, confirm: u64) -> JobAsked {
     JobAsked { selector: selector.to_owned(), reason, invalid_since: None, confirm }
@@ -122,7 +122,11 @@ async fn a_dry_run_tells_what_would_be_hit() {
     house.clock.advance(40 * DAY);
     assert_eq!(house.radius("model in (P3, M5)").certificates, 0);
     house.clock.set(house.clock.now() - 40 * DAY);
-    assert_eq!(house.events(), before + 2, "a dry run writes nothing: the revocation and its list were two");
+    assert_eq!(
+        house.events(),
+        before + 3,
+        "a dry run writes nothing: the revocation, its list and delta were three"
+    );
 }
 
 /// Text and words of the selector reach the caller with the place.
@@ -174,7 +178,7 @@ async fn the_number_has_to_be_confirmed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_revokes_what_was_confirmed_and_ends_with_a_proof() {
-    let house = House::open().await;
+    let house = House::with(Policy::one_shard).await;
     let (id, first) = house.working("BR000001").await;
     let (_, second) = house.working("BR000002").await;
     let monitor = house.register_as("meridel", "M5", "ME000001", "deployment").await;

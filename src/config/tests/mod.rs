@@ -1,6 +1,7 @@
 //! Tests of whole trees: the shipped one is right. The ways to spoil it are in `refusals`.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod approval;
 mod delegation;
 mod refusals;
 mod webhooks;
