@@ -76,7 +76,7 @@ async fn requests_are_what_another_parser_reads() {
     }
 }
 
-/// O11 to O14, B25, B51: who asks about whose certificate.
+/// O11, O12, O13, O14, B25, B51: who asks about whose certificate.
 #[tokio::test]
 async fn a_serial_is_known_under_its_own_issuer_only() {
     let house = House::open().await;
