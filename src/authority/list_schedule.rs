@@ -16,7 +16,7 @@ pub(super) struct Known<'a> {
     pub(super) complete_served: bool,
     pub(super) delta_served: bool,
     pub(super) last_change: Option<EventNumber>,
-    pub(super) names_changed: bool,
+    pub(super) scope_changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(super) fn due(ca: &Ca, known: &Known<'_>, now: Timestamp) -> Due {
 
 /// A complete list is due whatever has changed: one that is published now counts as the scheduled one.
 pub(super) fn is_scheduled(ca: &Ca, known: &Known<'_>, now: Timestamp) -> bool {
-    let Some(row) = known.row.filter(|_| known.complete_served && !known.names_changed) else { return true };
+    let Some(row) = known.row.filter(|_| known.complete_served && !known.scope_changed) else { return true };
     let (lifetime, margin) = (ca.crl_lifetime(), ca.crl_renew_before());
     let period = lifetime.saturating_sub(margin);
     let period = period - earlier(period.min(margin) / 4, known.shard);

@@ -43,6 +43,8 @@ pub(super) struct Order {
     pub(super) unseen: bool,
     /// URLs of its scope, the one of today first.
     pub(super) names: Vec<String>,
+    /// The CA has no other list, so this one names no scope: old clients know no issuingDistributionPoint.
+    pub(super) whole: bool,
     pub(super) delta_url: String,
 }
 
@@ -66,6 +68,7 @@ struct CompleteFacts {
     scheduled: bool,
     without: Timestamp,
     names: Option<Vec<String>>,
+    whole: bool,
     unseen: bool,
 }
 
@@ -88,6 +91,7 @@ impl Facts {
                 scheduled: complete.scheduled,
                 without: Some(complete.without).filter(|without| *without > Timestamp::EPOCH),
                 names: complete.names.clone(),
+                whole: complete.whole,
                 unseen: complete.unseen,
             },
             None => Fact::DeltaCrlPublished {
@@ -141,8 +145,9 @@ impl Press {
         let without = last
             .as_ref()
             .map_or(Timestamp::EPOCH, |last| if order.unseen { last.without } else { last.next_without });
-        let names_changed = last.as_ref().is_none_or(|last| last.names != order.names);
-        let base = last.as_ref().filter(|_| !names_changed).and_then(|last| self.base(order, last));
+        let scope_changed =
+            last.as_ref().is_none_or(|last| (&last.names, last.whole) != (&order.names, order.whole));
+        let base = last.as_ref().filter(|_| !scope_changed).and_then(|last| self.base(order, last));
         let contents = self.contents(view, &shard, order.complete, without, base.as_ref())?;
 
         let after = last.as_ref().map_or(Timestamp::EPOCH, CrlRow::last_update);
@@ -168,7 +173,8 @@ impl Press {
                     covers_until: head.at,
                     scheduled: order.scheduled,
                     without,
-                    names: names_changed.then(|| order.names.clone()),
+                    names: scope_changed.then(|| order.names.clone()),
+                    whole: order.whole,
                     unseen: order.unseen,
                 }),
             };
@@ -252,7 +258,7 @@ impl Press {
             number: facts.number,
             authority_key_id: self.public_key.key_id(),
             signer: self.kind,
-            scope: Some(Scope { names: order.names.clone(), users_only: self.users_only }),
+            scope: (!order.whole).then(|| Scope { names: order.names.clone(), users_only: self.users_only }),
             base: facts.base,
             freshest: (facts.base.is_none() && self.delta_lifetime.is_some())
                 .then(|| order.delta_url.clone()),

@@ -179,6 +179,7 @@ impl Authority {
         let row = listing::published(view, &id)?;
         let lists = ca.lists();
         let lists = lists.get(&shard);
+        let whole = ca.settings().crl_shards() == 1 && shards_in_use(view, ca)?.len() == 1;
         let names = ca.scope_names(shard, row.as_ref().map_or(&[], |row| &row.names));
         let known = Looked {
             shard,
@@ -190,7 +191,7 @@ impl Authority {
                 lists.and_then(|lists| lists.delta.as_ref()).is_some_and(|now| now.number == row.number)
             }),
             last_change: listing::last_change(view, &id)?,
-            names_changed: row.as_ref().is_some_and(|row| row.names != names),
+            scope_changed: row.as_ref().is_some_and(|row| (&row.names, row.whole) != (&names, whole)),
             row,
         };
         let order = Order {
@@ -199,6 +200,7 @@ impl Authority {
             scheduled: false,
             unseen: known.row.is_some() && !known.complete_served,
             names,
+            whole,
             delta_url: ca.delta_url(shard),
         };
         Ok((known, order))
@@ -352,7 +354,7 @@ struct Looked {
     complete_served: bool,
     delta_served: bool,
     last_change: Option<EventNumber>,
-    names_changed: bool,
+    scope_changed: bool,
 }
 
 impl Looked {
@@ -363,7 +365,7 @@ impl Looked {
             complete_served: self.complete_served,
             delta_served: self.delta_served,
             last_change: self.last_change,
-            names_changed: self.names_changed,
+            scope_changed: self.scope_changed,
         }
     }
 }

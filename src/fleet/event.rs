@@ -229,9 +229,12 @@ pub enum Fact {
         /// end and are not on this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         without: Option<Timestamp>,
-        /// The URLs of its scope, when they are others than those of the list before.
+        /// The URLs of its scope, when its scope is another than that of the list before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         names: Option<Vec<String>>,
+        /// It is the CA's only list and says so by naming no scope.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        whole: bool,
         /// The list before was recorded and never seen by anybody.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unseen: bool,

@@ -201,6 +201,9 @@ pub struct CrlRow {
     /// The URLs of its scope.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// It names none of them: there is no other list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// What was left off this list, as [`Fact::CrlPublished`] says.
     #[serde(default = "beginning", skip_serializing_if = "is_beginning")]
     pub without: Timestamp,
@@ -327,6 +330,7 @@ fn complete(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> 
         scheduled,
         without,
         names,
+        whole,
         unseen,
     } = fact
     else {
@@ -345,6 +349,7 @@ fn complete(rows: &mut dyn Rows, at: At, fact: &Fact) -> Result<(), StoreError> 
         digest: *digest,
         published: at,
         names: Vec::new(),
+        whole: *whole,
         without: without.unwrap_or(Timestamp::EPOCH),
         next_without: without.unwrap_or(Timestamp::EPOCH),
         bases: Vec::new(),

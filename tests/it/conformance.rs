@@ -10,8 +10,7 @@ const PAGE: &str = "docs/CONFORMANCE.md";
 const REASONS: [&str; 2] = ["Left: ", "Does not arise: "];
 
 /// The first and last number of each series that the page must have a row for.
-const SERIES: [(char, u32, u32); 5] =
-    [('E', 1, 60), ('O', 1, 34), ('C', 1, 25), ('B', 1, 54), ('P', 1, 18)];
+const SERIES: [(char, u32, u32); 5] = [('E', 1, 60), ('O', 1, 34), ('C', 1, 25), ('B', 1, 54), ('P', 1, 18)];
 
 struct Row {
     line: usize,

@@ -158,7 +158,7 @@ async fn openssl_applies_a_delta_to_a_list_that_was_kept() {
         said.contains("X509v3 Delta CRL Indicator: critical") && said.contains("Remove From CRL"),
         "{said}"
     );
-    assert!(said.contains("X509v3 Issuing Distribution Point: critical"), "{said}");
+    assert!(!said.contains("Issuing Distribution Point"), "the only list names no scope: {said}");
 
     let at = house.clock.now().secs();
     let verify = format!("openssl verify -trusted root.pem -untrusted ca.pem -crl_check -attime {at}");

@@ -47,15 +47,26 @@ async fn a_certificate_is_listed_in_the_shard_that_it_names() {
         }
     }
     assert_eq!(all, named.keys().copied().collect(), "C15: together the shards are the full list");
-    for root in ["root", "update-root"] {
-        let scope = house.shard(root, 0).await.scope.unwrap();
-        assert!(!scope.users_only, "C16: a root has CAs and an OCSP signer below it");
-        // The certificates of CAs keep the address of the day on which they were made.
-        let below = if root == "root" { "operational" } else { "update" };
-        for url in house.ca_certificate(below).crl_urls() {
-            assert!(scope.names.contains(&url), "C14: {url}");
-        }
+}
+
+/// C16: a root has CAs and an OCSP signer below it, so the lists into which its own is divided are not for users only.
+#[tokio::test]
+async fn the_lists_of_a_root_are_for_all_that_it_has_issued() {
+    let house = House::with(|policy| {
+        policy.replace(
+            "hierarchy.toml",
+            "name = \"root\"\ncommon-name",
+            "name = \"root\"\ncrl-shards = 2\ncommon-name",
+        );
+    })
+    .await;
+    for shard in [0, 1] {
+        assert!(!house.shard("root", shard).await.scope.unwrap().users_only);
     }
+    // The certificate of a CA names one of them by the same octets.
+    let [url] = &house.ca_certificate("operational").crl_urls()[..] else { panic!("one distribution point") };
+    let shard = if url.ends_with("/1.crl") { 1 } else { 0 };
+    assert!(house.shard("root", shard).await.scope.unwrap().names.contains(url), "C14: {url}");
 }
 
 /// C15: shards fill alike, whatever is issued when.
@@ -132,6 +143,10 @@ async fn certificates_of_another_address_are_still_in_scope() {
     .await;
     let (_, old) = house.working("BR000001").await;
     assert_eq!(shard_of(&old), (0, "http://first.example.test/crl/operational/0.crl".to_owned()));
+    // The only list names no scope, for clients that know none, and its delta likewise (C09).
+    let whole = house.shard("operational", 0).await;
+    let delta = house.delta("operational", 0).await.unwrap();
+    assert_eq!((&whole.scope, &delta.scope), (&None, &None));
     let house = house
         .reopened(|policy| {
             policy.replace("vitae.toml", "first.example", "second.example");
@@ -149,6 +164,7 @@ async fn certificates_of_another_address_are_still_in_scope() {
     // The delta has the same scope as its base (C09), and a base that knows the new name.
     let delta = house.delta("operational", 0).await.unwrap();
     assert_eq!(delta.scope.unwrap().names, names);
+    assert!(delta.base > Some(whole.number), "nobody can put it on a list without a scope");
 }
 
 /// C06: shards that were published together are not all due together ever after.
