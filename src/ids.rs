@@ -260,6 +260,13 @@ impl Serial {
         random.fill(&mut bytes[6..]);
         Self(bytes)
     }
+
+    /// The moment in front of it. Holds for serial numbers of this authority; any other gives some moment or other.
+    pub fn time(&self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.0[..6]);
+        Timestamp::from_millis(i64::from_be_bytes(millis))
+    }
 }
 
 impl ApprovalId {
@@ -439,6 +446,7 @@ mod tests {
         for _ in 0..10_000 {
             let serial = Serial::generate(start, &SystemRandom);
             assert!(serial.as_bytes()[0] < 0x80 && serial.as_bytes()[0] > 0);
+            assert_eq!(serial.time(), start);
             for (bit, count) in ones.iter_mut().enumerate() {
                 *count += u32::from(serial.as_bytes()[6 + bit / 8] >> (7 - bit % 8) & 1);
             }

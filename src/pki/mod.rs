@@ -15,6 +15,7 @@ pub mod csr;
 pub mod csr_attributes;
 pub mod envelope;
 pub mod extensions;
+pub mod filter;
 pub mod key;
 pub mod lint;
 pub mod multipart;
