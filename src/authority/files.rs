@@ -78,6 +78,10 @@ pub(super) fn delta_crl(dir: &Path, ca: &CaName, shard: u32) -> PathBuf {
     crls(dir).join(format!("{ca}-{shard}-delta.crl"))
 }
 
+pub(super) fn filter(dir: &Path, ca: &CaName) -> PathBuf {
+    dir.join("crl").join(format!("{ca}.filter"))
+}
+
 /// Replaces `path` by a file that holds exactly `bytes`: written beside it, synced, then renamed.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();

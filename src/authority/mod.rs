@@ -12,6 +12,7 @@ mod enrol;
 mod error;
 mod feed;
 mod files;
+mod filter;
 mod hooks;
 mod identity;
 mod init;
@@ -60,6 +61,7 @@ pub use door::{Fetched, PublicDoor};
 pub use enrol::{EnrolRequest, Issued, Outcome};
 pub use error::{Failed, OpenError};
 pub use feed::{CloudEvent, Feed, FeedFilter, FeedRefused};
+pub use filter::{FilterState, PublishedFilter};
 pub use hooks::{Hook, HookError, HookView, hook_secret};
 pub use init::{InitError, init};
 pub use ledger::{LogReport, TreeHead, check};
@@ -116,6 +118,7 @@ pub struct Authority {
     hooks: hooks::Progress,
     jobs: revoke_job::Jobs,
     admission: Admission,
+    filters: filter::Filters,
 }
 
 impl Authority {
@@ -158,6 +161,7 @@ impl Authority {
         let admission = Admission::new(config.server().limits());
         let streams = Arc::new(Semaphore::new(config.server().limits().max_event_streams));
         let hooks = hooks::Progress::of(config.webhooks());
+        let filters = filter::Filters::of(&config);
         let authority = Self {
             config,
             clock,
@@ -173,9 +177,11 @@ impl Authority {
             hooks,
             jobs: revoke_job::Jobs::default(),
             admission,
+            filters,
         };
         authority.load_own()?;
         authority.load_crls()?;
+        authority.load_filters()?;
         Ok(authority)
     }
 

@@ -413,6 +413,11 @@ fn describe(fact: &Fact) -> String {
             format!("delta CRL {number} of {ca}, shard {shard}, published on {base}, {entries} entries")
         }
         Fact::RevocationJob(event) => format!("revocation job {}: {}", event.job, event.step),
+        Fact::FilterPublished { ca, number, covered, revoked, .. } => {
+            format!(
+                "revocation filter {number} of {ca} published, {revoked} of {covered} certificates revoked"
+            )
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::check_filter::CheckFilter;
 use super::events::Events;
 use super::revoke::Revoke;
 use crate::clock::Timestamp;
@@ -99,6 +100,8 @@ pub(super) enum Command {
     Config(ConfigCommand),
     /// With the server stopped: hold the tables and the tree against the events
     Check,
+    /// Verify a revocation filter and ask it, without network or store; exit code 3: revoked, 4: ask OCSP
+    CheckFilter(CheckFilter),
     /// Devices
     #[command(subcommand)]
     Device(DeviceCommand),

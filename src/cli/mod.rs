@@ -6,6 +6,7 @@ mod arguments;
 mod ca;
 mod cert;
 mod check;
+mod check_filter;
 mod client;
 mod config;
 mod crl;
@@ -70,7 +71,7 @@ pub fn run() -> ExitCode {
         }
     };
     match runtime.block_on(dispatch(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Refused(text)) => {
             eprintln!("vitae: {text}");
             ExitCode::from(REFUSED)
@@ -82,14 +83,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
+async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let global = arguments.global;
-    match arguments.command {
+    let done = match arguments.command {
         Command::Demo(demo) => demo::run(&global, demo).await,
         Command::Init => init::run(&global).await,
         Command::Serve => serve::run(&global).await,
         Command::Config(command) => config::run(&global, &command),
         Command::Check => check::run(&global),
+        // Its answer is an exit code of its own.
+        Command::CheckFilter(asked) => return check_filter::run(&global, &asked),
         Command::Device(command) => device::run(&global, command).await,
         Command::Identity(command) => identity::run(&global, command).await,
         Command::Token(command) => token::run(&global, command).await,
@@ -103,5 +106,6 @@ async fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Agent(command) => agent::run(&global, command).await,
         Command::Events(events) => events::run(&global, events).await,
         Command::Log(command) => log::run(&global, &command).await,
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -22,4 +22,5 @@ pub const EVENT_KINDS: &[&str] = &[
     "crl-published",
     "delta-crl-published",
     "revocation-job",
+    "filter-published",
 ];

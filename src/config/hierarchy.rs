@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::duration::Length;
+use super::filter::{self, FilterPolicy};
 use super::tree::File;
 use crate::ids::CaName;
 
@@ -45,6 +46,7 @@ pub struct Ca {
     crl_shards: u32,
     delta_lifetime: Option<Duration>,
     ocsp_lifetime: Duration,
+    filter: Option<FilterPolicy>,
     client_anchor: bool,
 }
 
@@ -115,6 +117,11 @@ impl Ca {
         self.ocsp_lifetime
     }
 
+    /// How its revocation filter is kept; None: it publishes none.
+    pub fn filter(&self) -> Option<FilterPolicy> {
+        self.filter
+    }
+
     /// May the certificates it issued authenticate TLS clients?
     pub fn is_client_anchor(&self) -> bool {
         self.client_anchor
@@ -142,6 +149,8 @@ struct RawCa {
     crl_shards: Option<Spanned<u32>>,
     delta_lifetime: Option<Spanned<Length>>,
     ocsp_lifetime: Spanned<Length>,
+    filter_lifetime: Option<Spanned<Length>>,
+    filter_interval: Option<Spanned<Length>>,
     #[serde(default)]
     client_anchor: bool,
 }
@@ -261,7 +270,7 @@ fn in_order(file: &File, mut waiting: Vec<RawCa>) -> Vec<Ca> {
             })
         });
         let Some(ready) = ready else { break };
-        done.push(finish(waiting.remove(ready)));
+        done.push(finish(file, waiting.remove(ready)));
     }
     for ca in waiting {
         if let Some(issuer) = &ca.issuer {
@@ -275,13 +284,14 @@ fn in_order(file: &File, mut waiting: Vec<RawCa>) -> Vec<Ca> {
             );
         }
         // Kept, so that profiles that name it are not refused for that too.
-        done.push(finish(ca));
+        done.push(finish(file, ca));
     }
     done
 }
 
-fn finish(raw: RawCa) -> Ca {
+fn finish(file: &File, raw: RawCa) -> Ca {
     Ca {
+        filter: filter::check(file, raw.filter_lifetime.as_ref(), raw.filter_interval.as_ref()),
         name: raw.name.into_inner(),
         issuer: raw.issuer.map(Spanned::into_inner),
         common_name: raw.common_name.into_inner(),

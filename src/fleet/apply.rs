@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::approval::{ApprovalRow, Verdict};
 use super::event::{Cause, Event, Fact, Issuance, Proof};
+use super::filter;
 use super::listing;
 use super::refusal::CLONE_SUSPECTED;
 use super::revoke_job;
@@ -112,6 +113,7 @@ pub fn apply(rows: &mut dyn Rows, at: At, event: &Event) -> Result<(), StoreErro
             put(rows, CERTIFICATE, presented.as_bytes(), &row)?;
             refused(rows, at, holder, CLONE_SUSPECTED)
         }
+        Fact::FilterPublished { .. } => filter::published(rows, at, &event.fact),
         Fact::CrlPublished { .. } | Fact::DeltaCrlPublished { .. } => listing::publish(rows, at, &event.fact),
         Fact::RevocationJob(job) => revoke_job::apply(rows, at, &event.actor, job),
     }

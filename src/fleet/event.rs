@@ -254,6 +254,21 @@ pub enum Fact {
     },
     /// A step of a job that revokes or holds many certificates.
     RevocationJob(Box<JobEvent>),
+    /// A revocation filter of all unexpired certificates of a CA.
+    FilterPublished {
+        ca: CaName,
+        number: u64,
+        this_update: Timestamp,
+        next_update: Timestamp,
+        /// Certificates whose serial number begins with a later moment are not in it.
+        covered_to: Timestamp,
+        /// Every event below this number is in it.
+        events: EventNumber,
+        /// How many certificates it covers, and how many of them are revoked or on hold.
+        covered: u64,
+        revoked: u64,
+        digest: Digest,
+    },
 }
 
 /// All that is known about a certificate when it is issued.

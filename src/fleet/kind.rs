@@ -26,6 +26,7 @@ impl Fact {
             Self::CrlPublished { .. } => "crl-published",
             Self::DeltaCrlPublished { .. } => "delta-crl-published",
             Self::RevocationJob(_) => "revocation-job",
+            Self::FilterPublished { .. } => "filter-published",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod apply;
 pub mod approval;
 pub mod enrol;
 pub mod event;
+pub mod filter;
 mod kind;
 pub mod listing;
 pub mod movement;

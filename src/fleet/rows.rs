@@ -57,11 +57,13 @@ pub const SHARD: Table = Table("shard");
 pub const CA: Table = Table("ca");
 /// What is published, of each shard.
 pub const CRL: Table = Table("crl");
+/// The last revocation filter of each CA.
+pub const FILTER: Table = Table("filter");
 pub const EVENT_BY_HOLDER: Table = Table("event-by-holder");
 pub const CONFIGURATION: Table = Table("configuration");
 
 /// Every table that is folded from the events.
-pub const ALL: [Table; 31] = [
+pub const ALL: [Table; 32] = [
     DEVICE,
     DEVICE_BY_STAGE,
     DEVICE_BY_MODEL,
@@ -89,6 +91,7 @@ pub const ALL: [Table; 31] = [
     SHARD,
     CA,
     CRL,
+    FILTER,
     EVENT_BY_HOLDER,
     JOB,
     JOB_LIST,

@@ -74,6 +74,7 @@ pub async fn serve(
     doors.spawn(admin::run_tls(context.clone(), listeners.admin, tls::admin(&authority)?));
     doors.spawn(admin::run_socket(context.clone(), socket));
     doors.spawn(hooks::run(Arc::clone(&authority), Arc::clone(&context.shared.metrics), told.clone()));
+    doors.spawn(filters(Arc::clone(&authority), told.clone()));
     doors.spawn(upkeep(Arc::clone(&authority), told.clone()));
     doors.spawn(jobs(Arc::clone(&authority), public, told));
 
@@ -101,6 +102,24 @@ async fn jobs(authority: Arc<Authority>, door: Arc<dyn PublicDoor>, mut stopping
     tokio::select! {
         _ = stopping.changed() => {}
         () = authority.work_off_jobs(door) => {}
+    }
+}
+
+/// Beside all other upkeep, because a filter of millions of certificates takes a while.
+async fn filters(authority: Arc<Authority>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let round = async {
+            tokio::time::sleep(UPKEEP).await;
+            authority.publish_filters().await
+        };
+        // A round that is left undone stops building.
+        let done = tokio::select! {
+            _ = stopping.changed() => return,
+            done = round => done,
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "a revocation filter could not be published; it is tried again in a minute");
+        }
     }
 }
 

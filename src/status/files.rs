@@ -87,7 +87,7 @@ pub(super) fn ca(door: &Status, rest: &str) -> Response<Full<Bytes>> {
     respond(StatusCode::OK, "application/pkix-cert", ca.certificate().to_vec(), &keep)
 }
 
-fn value(text: &str) -> HeaderValue {
+pub(super) fn value(text: &str) -> HeaderValue {
     // Only digits, letters and punctuation come here; a header that could not be made would be left empty.
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }

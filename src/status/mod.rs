@@ -4,6 +4,7 @@ mod body;
 mod cache;
 mod dates;
 mod files;
+mod filter;
 mod ocsp;
 mod range;
 
@@ -45,7 +46,10 @@ impl Status {
         let path = request.uri().path().trim_start_matches('/');
         let reads = request.method() == Method::GET || request.method() == Method::HEAD;
         match path.strip_prefix("crl/").filter(|_| reads) {
-            Some(rest) => files::crl(self, rest, request.headers()),
+            Some(rest) => match rest.strip_suffix("/filter") {
+                Some(ca) => filter::get(self, ca, request.headers()).map(Answer::Whole),
+                None => files::crl(self, rest, request.headers()),
+            },
             None => self.answer(request).await.map(Answer::Whole),
         }
     }

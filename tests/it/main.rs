@@ -22,6 +22,8 @@ mod csrattrs;
 mod est_encoding;
 mod est_transport;
 mod events;
+mod filter;
+mod filter_gateway;
 mod fuzz_smoke;
 mod guards;
 mod hooks;

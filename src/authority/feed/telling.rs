@@ -167,6 +167,26 @@ fn fact(view: &dyn View, fact: &Fact) -> Result<Telling, StoreError> {
             .with("covers", covers)
             .with("digest", digest),
         Fact::RevocationJob(event) => job(event),
+        Fact::FilterPublished {
+            ca,
+            number,
+            this_update,
+            next_update,
+            covered_to,
+            events,
+            covered,
+            revoked,
+            digest,
+        } => Telling::about(ca)
+            .with(CA, ca)
+            .with("number", number)
+            .with("this_update", this_update)
+            .with("next_update", next_update)
+            .with("covered_to", covered_to)
+            .with("events", events)
+            .with("covered", covered)
+            .with("revoked", revoked)
+            .with("digest", digest),
     })
 }
 

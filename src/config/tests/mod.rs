@@ -3,6 +3,7 @@
 
 mod approval;
 mod delegation;
+mod filter;
 mod refusals;
 mod webhooks;
 
