@@ -12,6 +12,7 @@ pub mod csr;
 pub mod csr_attributes;
 pub mod est_body;
 pub mod est_door;
+pub mod filter;
 mod house;
 pub mod ocsp_door;
 pub mod ocsp_request;

@@ -149,4 +149,4 @@ macro_rules! smokes {
     };
 }
 
-smokes! { est_body est_door basic csr csr_attributes cms certificate ocsp_request ocsp_door selector }
+smokes! { est_body est_door basic csr csr_attributes cms certificate ocsp_request ocsp_door selector filter }
