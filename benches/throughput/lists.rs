@@ -21,12 +21,13 @@ use crate::{Outcome, cpu, scene};
 const CACHE: usize = 16 << 20;
 /// Events that are committed together while the record is made.
 const GROUP: usize = 4096;
+const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn measure(client: &Runtime, plan: &Plan, entries: usize) -> Outcome<Row> {
     let folder = scene::folder()?;
     let dir = folder.path().join("data");
     let config = Arc::new(policy(&folder.path().join("config"))?);
-    let authority = client.block_on(made(&dir, config, entries))?;
+    let authority = client.block_on(made(&dir, config, Arc::new(SystemClock), entries, 1))?;
     let (name, operator) = ("operational".parse::<CaName>()?, authority.local_operator()?);
     let publish = || {
         let lists = client.block_on(authority.publish_crl(&operator, &name))?;
@@ -36,7 +37,11 @@ pub(crate) fn measure(client: &Runtime, plan: &Plan, entries: usize) -> Outcome<
         }
     };
     let bytes = publish()?.whole()?;
-    println!("  10: {entries} entries, {} bytes, {} MB added at the peak", bytes.len(), added(&publish)?);
+    println!(
+        "  10: {entries} entries, {} bytes, {} MB added at the peak",
+        bytes.len(),
+        added(&|| publish().map(drop))?
+    );
 
     let place = folder.path().join("beside");
     Row::measure(
@@ -71,7 +76,7 @@ fn hashed_and_written(bytes: &[u8], place: &Path) -> Outcome<()> {
 }
 
 /// Memory at its highest while a list is published, beyond what there was before, in MB.
-fn added(publish: &dyn Fn() -> Outcome<Arc<authority::PublishedCrl>>) -> Outcome<u64> {
+pub(crate) fn added(publish: &dyn Fn() -> Outcome<()>) -> Outcome<u64> {
     let kilobytes = |name: &str| {
         let status = fs::read_to_string("/proc/self/status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such figure")?;
@@ -85,7 +90,7 @@ fn added(publish: &dyn Fn() -> Outcome<Arc<authority::PublishedCrl>>) -> Outcome
 }
 
 /// The shipped policy with one list and no deltas: the list of a million entries is one list.
-fn policy(dir: &Path) -> Outcome<Config> {
+pub(crate) fn policy(dir: &Path) -> Outcome<Config> {
     scene::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("ca-config"), dir)?;
     let file: PathBuf = dir.join("hierarchy.toml");
     let text = fs::read_to_string(&file)?;
@@ -97,22 +102,31 @@ fn policy(dir: &Path) -> Outcome<Config> {
     Config::load(dir).map_err(|error| error.to_string().into())
 }
 
-/// An authority with so many revoked certificates, made by the events that make them.
-async fn made(dir: &Path, config: Arc<Config>, entries: usize) -> Outcome<Authority> {
-    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+/// An authority with so many certificates, each n-th of which is revoked, made by the events that make them. They are
+/// numbered an hour before they are on record, as if that had been an hour ago.
+pub(crate) async fn made(
+    dir: &Path,
+    config: Arc<Config>,
+    clock: Arc<dyn Clock>,
+    certificates: usize,
+    nth: usize,
+) -> Outcome<Authority> {
+    let random = Arc::new(SystemRandom);
     authority::init(dir, Arc::clone(&config), clock.clone(), random.clone()).await?;
     {
         let store = RedbStore::open(&dir.join("vitae.redb"), 512 << 20, Arc::new(Fold))?;
         let now = SystemClock.now();
-        let mut left = entries;
+        let mut left = certificates;
         let mut pending = Vec::new();
         while left > 0 {
             let serials: Vec<Serial> =
-                (0..left.min(GROUP)).map(|_| Serial::generate(SystemClock.now(), &SystemRandom)).collect();
+                (0..left.min(GROUP)).map(|_| Serial::generate(now - HOUR, &SystemRandom)).collect();
+            let first = certificates - left;
             left -= serials.len();
             let issued = serials.iter().map(|serial| issued(*serial, now));
             let issued = issued.collect::<Outcome<Vec<_>>>()?;
-            let revoked = serials.iter().map(|serial| Fact::CertificateRevoked {
+            let chosen = serials.iter().enumerate().filter(|(n, _)| (first + n).is_multiple_of(nth));
+            let revoked = chosen.map(|(_, serial)| Fact::CertificateRevoked {
                 serial: *serial,
                 reason: Reason::Superseded,
                 invalid_since: None,

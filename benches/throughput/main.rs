@@ -6,6 +6,7 @@
 
 mod commits;
 mod cpu;
+mod filters;
 mod fresh;
 mod kept;
 mod line;
@@ -91,6 +92,10 @@ fn run(arguments: &[String]) -> Outcome<()> {
         // The record alone takes a minute to make.
         let entries = if quick { 100_000 } else { 1_000_000 };
         lists::measure(&client, &plan, entries)?.print();
+    }
+    if wanted(14) {
+        let certificates = if quick { 100_000 } else { 1_000_000 };
+        filters::measure(&client, &plan, certificates)?.print();
     }
     Ok(())
 }
