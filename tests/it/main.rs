@@ -23,6 +23,7 @@ mod est_encoding;
 mod est_transport;
 mod events;
 mod filter;
+mod filter_by_hand;
 mod filter_gateway;
 mod fuzz_smoke;
 mod guards;
