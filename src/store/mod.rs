@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod contract;
 mod fold;
+pub mod follower;
 pub mod memory;
 #[cfg(test)]
 mod power_cut;

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use ::redb::StorageBackend;
+use ::redb::{ConcurrencyMode, StorageBackend};
 
 use super::contract::CACHE;
 use super::redb::RedbStore;
@@ -164,7 +164,7 @@ impl StorageBackend for Disk {
 }
 
 fn open(disk: &Disk) -> Result<RedbStore<Lines>, StoreError> {
-    RedbStore::with_backend(disk.clone(), CACHE, Arc::new(Lines::default()))
+    RedbStore::with_backend(disk.clone(), ConcurrencyMode::ExclusiveWriter, CACHE, Arc::new(Lines::default()))
 }
 
 /// Commits in groups of one and of several, and enough bytes that the file has to grow. Returns the keys that were

@@ -6,19 +6,20 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use ::redb::backends::FileBackend;
 use ::redb::{
-    AccessGuard, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend, StorageError, TableDefinition, TableError,
+    AccessGuard, ConcurrencyMode, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase,
+    ReadableTable, StorageBackend, StorageError, TableDefinition, TableError,
 };
 
 use tokio::sync::watch;
 
 use super::fold::Head;
+use super::follower::RedbFollower;
 use super::writer::{self, Queue};
 use super::{Commit, Each, Pending, Projection, Range, Store, StoreError, Table, View};
 use crate::ids::EventNumber;
@@ -32,6 +33,13 @@ pub struct RedbStore<P: Projection> {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// `None` only once [`Self::close`] has taken it.
     database: Option<Arc<Database>>,
+    /// Locked as long as the file is open, so that a reader can tell whether anybody writes. After `database`: it is let
+    /// go of last.
+    mark: Option<File>,
+    /// Where the file is, and how much memory its pages may take; `None` on another backend.
+    place: Option<(PathBuf, usize)>,
+    /// The same file, opened again to read.
+    reader: OnceLock<RedbFollower>,
 }
 
 impl<P: Projection> RedbStore<P> {
@@ -40,28 +48,36 @@ impl<P: Projection> RedbStore<P> {
         let refused = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
         let file = open_file(path).map_err(|error| refused(error.to_string()))?;
         let backend = FileBackend::new(file).map_err(|error| refused(open_reason(&error)))?;
-        Self::with_backend(backend, cache_bytes, projection).map_err(|error| match error {
-            StoreError::Open { reason, .. } => refused(reason),
-            other => other,
-        })
+        // Readers in other processes may follow: see RedbFollower.
+        let mode = ConcurrencyMode::SingleWriter;
+        let mut store =
+            Self::with_backend(backend, mode, cache_bytes, projection).map_err(|error| match error {
+                StoreError::Open { reason, .. } => refused(reason),
+                other => other,
+            })?;
+        store.place = Some((path.to_owned(), cache_bytes));
+        store.mark = Some(mark_as_written(path).map_err(|error| refused(error.to_string()))?);
+        Ok(store)
     }
 
     /// Opens a store that lives in `backend`.
     pub(super) fn with_backend(
         backend: impl StorageBackend,
+        mode: ConcurrencyMode,
         cache_bytes: usize,
         projection: Arc<P>,
     ) -> Result<Self, StoreError> {
         let refused = |reason: String| StoreError::Open { path: String::new(), reason };
         let database = Database::builder()
             .set_cache_size(cache_bytes)
+            .set_concurrency_mode(mode)
             .set_repair_callback(|repair| {
                 tracing::warn!(done = repair.progress(), "the store was not closed and is being checked");
             })
             .create_with_backend(backend)
             .map_err(|error| refused(open_reason(&error)))?;
         let database = Arc::new(database);
-        let snapshot = Snapshot::of(&database)?;
+        let snapshot = Snapshot::of(&*database)?;
         Head::check(&snapshot)?;
         let (queue, work) = writer::queue(Head::read(&snapshot)?.next);
         drop(snapshot);
@@ -70,7 +86,14 @@ impl<P: Projection> RedbStore<P> {
             .name("store-writer".to_owned())
             .spawn(move || work.run(&theirs, &*projection))
             .map_err(|error| refused(format!("its writer cannot be started: {error}")))?;
-        Ok(Self { queue, writer: Mutex::new(Some(writer)), database: Some(database) })
+        Ok(Self {
+            queue,
+            writer: Mutex::new(Some(writer)),
+            database: Some(database),
+            mark: None,
+            place: None,
+            reader: OnceLock::new(),
+        })
     }
 
     /// Ends writing: what the writer has taken is finished and answered, later commits fail, snapshots go on.
@@ -96,6 +119,17 @@ impl<P: Projection> RedbStore<P> {
         }
     }
 
+    /// After a failed write redb takes no more locks through the handle that has failed, and in this mode gives no snapshot
+    /// without one. Status goes on all the same: what is durable can be read through another handle.
+    fn snapshot_after(&self, error: StoreError) -> Result<Snapshot, StoreError> {
+        let Some((path, cache_bytes)) = &self.place else { return Err(error) };
+        if self.reader.get().is_none() {
+            // Of two that come first at once, one is closed again.
+            let _ = self.reader.set(RedbFollower::open(path, *cache_bytes)?);
+        }
+        self.reader.get().map_or(Err(error), RedbFollower::read)
+    }
+
     fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_deref().ok_or_else(|| StoreError::Failed("it is closed".to_owned()))
     }
@@ -109,7 +143,8 @@ impl<P: Projection> Drop for RedbStore<P> {
 
 impl<P: Projection> Store<P::Event> for RedbStore<P> {
     fn snapshot(&self) -> Result<Box<dyn View + Send>, StoreError> {
-        Ok(Box::new(Snapshot::of(self.database()?)?))
+        let snapshot = Snapshot::of(self.database()?).or_else(|error| self.snapshot_after(error));
+        Ok(Box::new(snapshot?))
     }
 
     fn commit(&self, commit: Commit<P::Event>) -> Pending {
@@ -135,7 +170,22 @@ fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn open_reason(error: &DatabaseError) -> String {
+/// The file that a writer holds locked, beside the store.
+pub(super) fn writer_mark(path: &Path) -> PathBuf {
+    let mut mark = path.as_os_str().to_owned();
+    mark.push(".writer");
+    mark.into()
+}
+
+/// To be called by the one that has the store open. Readers hold the lock for moments only, to see whether it is free.
+fn mark_as_written(path: &Path) -> io::Result<File> {
+    let mark =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(writer_mark(path))?;
+    mark.lock()?;
+    Ok(mark)
+}
+
+pub(super) fn open_reason(error: &DatabaseError) -> String {
     match error {
         DatabaseError::DatabaseAlreadyOpen => {
             "another process has it open; one store has one server: stop the other first".to_owned()
@@ -159,14 +209,14 @@ pub(super) fn definition(table: Table) -> TableDefinition<'static, &'static [u8]
 type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// A read transaction, with the tables it has looked at.
-struct Snapshot {
+pub(super) struct Snapshot {
     transaction: ReadTransaction,
     /// `None`: the table did not exist when the snapshot was taken.
     tables: RefCell<BTreeMap<Table, Option<Arc<ReadTable>>>>,
 }
 
 impl Snapshot {
-    fn of(database: &Database) -> Result<Self, StoreError> {
+    pub(super) fn of(database: &impl ReadableDatabase) -> Result<Self, StoreError> {
         let transaction = database.begin_read().map_err(failed)?;
         Ok(Self { transaction, tables: RefCell::default() })
     }
