@@ -11,7 +11,7 @@ use x509_cert::name::Name;
 use super::Authority;
 use super::error::OpenError;
 use super::files;
-use super::own::ADMIN;
+use super::own::{ADMIN, key_kind};
 use super::publish::PublishedCrl;
 use super::watch::Watched;
 use crate::clock::Timestamp;
@@ -19,6 +19,7 @@ use crate::config::{Ca, Config, Issuer, Profile};
 use crate::fleet::rows::{self, CA, CaRow};
 use crate::ids::{CaName, Digest, Serial};
 use crate::keys::Signer;
+use crate::keys::absent::AbsentKey;
 use crate::keys::software::SoftwareKey;
 use crate::pki::certificate::Certificate;
 use crate::pki::key::PublicKey;
@@ -60,8 +61,18 @@ pub struct IssuingCa {
     ocsp_url: String,
 }
 
+/// Where the private keys of the CAs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CaKeys {
+    /// In the data folder.
+    Here,
+    /// Nothing is signed with them here.
+    Elsewhere,
+}
+
 /// The delegated key that signs OCSP answers of one CA.
 pub(super) struct OcspSigner {
+    pub(super) serial: Serial,
     pub(super) certificate: Vec<u8>,
     pub(super) key_hash: [u8; 20],
     pub(super) not_after: Timestamp,
@@ -197,11 +208,19 @@ pub(super) fn load_all(
     dir: &Path,
     config: &Config,
     view: &dyn View,
+    keys: CaKeys,
 ) -> Result<BTreeMap<CaName, IssuingCa>, OpenError> {
-    config.hierarchy().cas().iter().map(|ca| Ok((ca.name().clone(), load(dir, config, view, ca)?))).collect()
+    let cas = config.hierarchy().cas().iter();
+    cas.map(|ca| Ok((ca.name().clone(), load(dir, config, view, ca, keys)?))).collect()
 }
 
-fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<IssuingCa, OpenError> {
+fn load(
+    dir: &Path,
+    config: &Config,
+    view: &dyn View,
+    settings: &Ca,
+    keys: CaKeys,
+) -> Result<IssuingCa, OpenError> {
     let name = settings.name();
     let bad = |reason: String| OpenError::BadCa { ca: name.to_string(), reason };
     let row: CaRow = rows::get(view, CA, name.as_str().as_bytes())?
@@ -219,11 +238,19 @@ fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<I
     }
     let certificate = Certificate::from_der(&der).map_err(|error| bad(error.to_string()))?;
     let public_key = certificate.public_key().map_err(|error| bad(error.to_string()))?;
-    let key_path = files::ca_key(dir, name);
-    let signer = SoftwareKey::load(&key_path)?;
-    if signer.public_key() != public_key.spki_der() {
-        return Err(bad(format!("{} is not the key of its certificate", key_path.display())));
-    }
+    let signer: Arc<dyn Signer> = match keys {
+        CaKeys::Elsewhere => {
+            Arc::new(AbsentKey::new(key_kind(settings.key()), public_key.spki_der().to_vec()))
+        }
+        CaKeys::Here => {
+            let path = files::ca_key(dir, name);
+            let key = SoftwareKey::load(&path)?;
+            if key.public_key() != public_key.spki_der() {
+                return Err(bad(format!("{} is not the key of its certificate", path.display())));
+            }
+            Arc::new(key)
+        }
+    };
     let subject = certificate.subject_der().to_vec();
     let hashes = HashAlg::KNOWN
         .into_iter()
@@ -239,7 +266,7 @@ fn load(dir: &Path, config: &Config, view: &dyn View, settings: &Ca) -> Result<I
         first_status_url: status_url_in(&certificate, settings.issuer().unwrap_or(name)),
         certificate,
         public_key,
-        signer: Arc::new(signer),
+        signer,
         ocsp: ArcSwapOption::empty(),
         lists: ArcSwap::default(),
         publishing: tokio::sync::Mutex::new(()),

@@ -206,16 +206,29 @@ impl Authority {
 
     /// Serves the filters of the last run again, when they are what the record says.
     pub(super) fn load_filters(&self) -> Result<(), OpenError> {
-        let snapshot = self.snapshot()?;
+        self.take_up_filters(&*self.snapshot()?).map(drop)
+    }
+
+    /// Serves the filters that the record names, as far as their files are there, else those of before. Whether all were there.
+    pub(super) fn take_up_filters(&self, view: &dyn View) -> Result<bool, OpenError> {
+        let mut all = true;
         for (name, slot) in &self.filters.0 {
-            let Some(row) = last_filter(&*snapshot, name)? else { continue };
+            let Some(row) = last_filter(view, name)? else { continue };
+            if slot.published.load().as_ref().is_some_and(|now| now.digest == row.digest) {
+                continue;
+            }
             let path = files::filter(&self.dir, name);
             let der = match fs::read(&path) {
                 Ok(der) => der,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    all = false;
+                    continue;
+                }
                 Err(error) => return Err(file_error(&path, &error)),
             };
-            if Digest::of(&der) == row.digest {
+            let is_it = Digest::of(&der) == row.digest;
+            all &= is_it;
+            if is_it {
                 slot.published.store(Some(Arc::new(PublishedFilter {
                     number: row.number,
                     this_update: row.this_update,
@@ -228,7 +241,7 @@ impl Authority {
                 })));
             }
         }
-        Ok(())
+        Ok(all)
     }
 }
 

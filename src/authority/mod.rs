@@ -13,6 +13,7 @@ mod error;
 mod feed;
 mod files;
 mod filter;
+mod follow;
 mod hooks;
 mod identity;
 mod init;
@@ -91,6 +92,7 @@ pub use view::{
 pub use watch::Grounds;
 
 use admission::Admission;
+use ca::CaKeys;
 
 use crate::clock::{Clock, Random};
 use crate::config::{Config, Profile};
@@ -119,6 +121,8 @@ pub struct Authority {
     jobs: revoke_job::Jobs,
     admission: Admission,
     filters: filter::Filters,
+    /// The record is another process's.
+    following: Option<follow::Following>,
 }
 
 impl Authority {
@@ -157,12 +161,27 @@ impl Authority {
         random: Arc<dyn Random>,
         store: Arc<dyn Store<Event>>,
     ) -> Result<Self, OpenError> {
-        let cas = ca::load_all(dir, &config, &*store.snapshot()?)?;
+        let authority = Self::assemble(dir, config, clock, random, store, CaKeys::Here)?;
+        authority.load_own()?;
+        authority.load_crls()?;
+        authority.load_filters()?;
+        Ok(authority)
+    }
+
+    fn assemble(
+        dir: &Path,
+        config: Arc<Config>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        store: Arc<dyn Store<Event>>,
+        keys: CaKeys,
+    ) -> Result<Self, OpenError> {
+        let cas = ca::load_all(dir, &config, &*store.snapshot()?, keys)?;
         let admission = Admission::new(config.server().limits());
         let streams = Arc::new(Semaphore::new(config.server().limits().max_event_streams));
         let hooks = hooks::Progress::of(config.webhooks());
         let filters = filter::Filters::of(&config);
-        let authority = Self {
+        Ok(Self {
             config,
             clock,
             random,
@@ -178,11 +197,8 @@ impl Authority {
             jobs: revoke_job::Jobs::default(),
             admission,
             filters,
-        };
-        authority.load_own()?;
-        authority.load_crls()?;
-        authority.load_filters()?;
-        Ok(authority)
+            following: None,
+        })
     }
 
     pub fn config(&self) -> &Config {

@@ -103,11 +103,16 @@ impl Authority {
     }
 
     fn validity(&self, ca: &IssuingCa, signer: &OcspSigner, now: Timestamp) -> Result<OcspValidity, String> {
-        let this_update = now.whole_second();
+        let known_until = self.known_until(now);
+        let this_update = known_until.whole_second();
         let lifetime = ca.settings().ocsp_lifetime();
         let next_update = (this_update + lifetime).min(signer.not_after);
+        if next_update <= now {
+            return Err(format!("the record is known up to {known_until} only: bring a newer copy"));
+        }
         // At half its life, so that no client gets one that is about to end.
-        let renew_from = this_update + next_update.since(this_update) / 2;
+        // Of what is left: one that was made later than it is dated would else be old at once.
+        let renew_from = now + next_update.since(now) / 2;
         Ok(OcspValidity { this_update, next_update, renew_from })
     }
 }

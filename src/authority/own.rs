@@ -197,12 +197,13 @@ impl Authority {
         self.config.profiles().get(&name).ok_or_else(|| lacking(name.as_str()))
     }
 
-    fn use_as_ocsp_signer(&self, ca: &IssuingCa, own: Own) -> Result<(), OpenError> {
+    pub(super) fn use_as_ocsp_signer(&self, ca: &IssuingCa, own: Own) -> Result<(), OpenError> {
         let bad = |error: String| OpenError::BadCa { ca: ca.name().to_string(), reason: error };
         let public =
             PublicKey::from_spki_der(own.key.public_key()).map_err(|error| bad(error.to_string()))?;
         ca.ocsp.store(Some(Arc::new(OcspSigner {
             key_hash: public.sha1_key_hash(),
+            serial: own.row.serial,
             not_after: own.row.not_after,
             certificate: own.certificate,
             signer: Arc::new(own.key),

@@ -372,7 +372,7 @@ impl Looked {
 
 /// The shards that new certificates get, and those that older ones name: as long as one of them has not ended, or has not
 /// been on a scheduled list since.
-fn shards_in_use(view: &dyn View, ca: &IssuingCa) -> Result<BTreeSet<u32>, StoreError> {
+pub(super) fn shards_in_use(view: &dyn View, ca: &IssuingCa) -> Result<BTreeSet<u32>, StoreError> {
     let mut shards: BTreeSet<u32> = (0..ca.settings().crl_shards()).collect();
     for (shard, named) in listing::shards_named(view, ca.name())? {
         let row = listing::published(view, &ShardId { ca: ca.name().clone(), shard })?;
@@ -384,7 +384,7 @@ fn shards_in_use(view: &dyn View, ca: &IssuingCa) -> Result<BTreeSet<u32>, Store
 }
 
 /// A list as the record has it, all but its content.
-struct Recorded {
+pub(super) struct Recorded {
     shard: ShardId,
     number: u64,
     base: Option<u64>,
@@ -392,10 +392,10 @@ struct Recorded {
     next_update: Timestamp,
     entries: u64,
     covers: EventNumber,
-    digest: Digest,
+    pub(super) digest: Digest,
 }
 
-fn of_complete(row: &CrlRow) -> Recorded {
+pub(super) fn of_complete(row: &CrlRow) -> Recorded {
     Recorded {
         shard: row.shard_id(),
         number: row.number,
@@ -408,7 +408,7 @@ fn of_complete(row: &CrlRow) -> Recorded {
     }
 }
 
-fn of_delta(row: &CrlRow) -> Option<Recorded> {
+pub(super) fn of_delta(row: &CrlRow) -> Option<Recorded> {
     row.delta.map(|delta| Recorded {
         shard: row.shard_id(),
         number: delta.number,
@@ -421,7 +421,7 @@ fn of_delta(row: &CrlRow) -> Option<Recorded> {
     })
 }
 
-fn load(path: PathBuf, recorded: Recorded) -> Result<Option<Arc<PublishedCrl>>, OpenError> {
+pub(super) fn load(path: PathBuf, recorded: Recorded) -> Result<Option<Arc<PublishedCrl>>, OpenError> {
     let loaded = Content::load(&path, &recorded.digest).map_err(|error| ca::file_error(&path, &error))?;
     let Recorded { shard, number, base, this_update, next_update, entries, covers, digest } = recorded;
     Ok(loaded.map(|(content, bytes)| {

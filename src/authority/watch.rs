@@ -4,7 +4,7 @@
 //! whatever was read before the commit is known to be old from the moment on at which the commit is told to anybody, and
 //! what was said of other certificates is not touched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -95,6 +95,17 @@ impl Watches {
         }
     }
 
+    /// For when nobody knows which have changed.
+    pub(super) fn end_all_but(&self, good: &BTreeSet<Serial>) {
+        for part in &self.parts {
+            let ended: Vec<_> = lock(part).extract_if(|serial, _| !good.contains(serial)).collect();
+            // After the lock is given back: whoever drops the last of a flag takes it too.
+            for flag in ended.iter().filter_map(|(_, flag)| flag.upgrade()) {
+                flag.over.store(true, Ordering::Release);
+            }
+        }
+    }
+
     /// How many certificates somebody keeps something about.
     #[cfg(test)]
     fn count(&self) -> usize {
@@ -152,6 +163,16 @@ mod tests {
         assert!(!before.are_current() && other.are_current() && !both.are_current());
         let after = Grounds::new(vec![watches.watch(serial(1))]);
         assert!(after.are_current(), "what is read from now on is new");
+    }
+
+    #[test]
+    fn all_can_be_ended_but_some() {
+        let watches = Arc::new(Watches::default());
+        let kept: Vec<_> = (0..100).map(|number| watches.watch(serial(number))).collect();
+        watches.end_all_but(&BTreeSet::from([serial(7), serial(200)]));
+        let current: Vec<_> = (0..100u8).filter(|number| kept[usize::from(*number)].is_current()).collect();
+        assert_eq!((current, watches.count()), (vec![7], 1));
+        assert!(watches.watch(serial(8)).is_current(), "what is read from now on is new");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The arguments of every command.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,6 +74,27 @@ impl Global {
     }
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PART",
+        help = "Serve this part alone, beside the server that writes the same data folder, or from a copy of it made by \
+                'vitae status-copy'. Nothing is written, and the private keys of the CAs are not needed"
+    )]
+    pub(super) only: Option<Part>,
+    /// Where to listen, as IP:PORT [default: the status address in vitae.toml]
+    #[arg(long, value_name = "ADDRESS", requires = "only")]
+    pub(super) listen: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Part {
+    /// OCSP, CRLs, CA certificates, health and metrics
+    Status,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     Text,
@@ -94,7 +116,7 @@ pub(super) enum Command {
     /// Make the hierarchy, the keys and the first admin credential
     Init,
     /// Serve EST, status and admin
-    Serve,
+    Serve(Serve),
     /// Check the policy folder
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -88,7 +88,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     let done = match arguments.command {
         Command::Demo(demo) => demo::run(&global, demo).await,
         Command::Init => init::run(&global).await,
-        Command::Serve => serve::run(&global).await,
+        Command::Serve(serve) => serve::run(&global, serve).await,
         Command::Config(command) => config::run(&global, &command),
         Command::Check => check::run(&global),
         // Its answer is an exit code of its own.

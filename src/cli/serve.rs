@@ -1,6 +1,7 @@
-//! `vitae serve`: serves until SIGTERM or Ctrl-C.
+//! `vitae serve`: serves until SIGTERM or Ctrl-C, all doors or the status door alone.
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,15 +9,38 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 use super::Failure;
-use super::arguments::{Global, LogFormat, LogLevel};
+use super::arguments::{Global, LogFormat, LogLevel, Part, Serve};
 use crate::authority::Authority;
 use crate::clock::{SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::server::{self, Listeners};
 
-pub(super) async fn run(global: &Global) -> Result<(), Failure> {
+pub(super) async fn run(global: &Global, serve: Serve) -> Result<(), Failure> {
     log_to_stderr(global, LogLevel::Info);
     let config = Config::load(global.config())?;
+    match serve.only {
+        None => run_all(global, config).await,
+        Some(Part::Status) => run_status(global, config, serve.listen).await,
+    }
+}
+
+/// The record is another process's, so there is nothing to close.
+async fn run_status(global: &Global, config: Config, listen: Option<SocketAddr>) -> Result<(), Failure> {
+    let listener = server::bind_status(listen.unwrap_or(config.server().status()))?;
+    let address = listener.local_addr()?;
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let authority = Arc::new(Authority::open_to_follow(global.dir(), Arc::new(config), clock, random)?);
+    tracing::info!(
+        status = %format_args!("http://{address}/"),
+        dir = %global.dir().display(),
+        "serving status alone",
+    );
+    server::serve_status(authority, listener, stop_signal()?).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn run_all(global: &Global, config: Config) -> Result<(), Failure> {
     let listeners = Listeners::bind(config.server())?;
     let addresses = listeners.addresses()?;
     let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));

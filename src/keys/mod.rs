@@ -1,6 +1,7 @@
 //! Private keys and what can be done with them: sign; and what needs randomness of the library's own. Nothing here knows
 //! what it is for.
 
+pub mod absent;
 mod file;
 mod hash;
 pub mod hmac;

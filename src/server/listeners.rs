@@ -66,6 +66,11 @@ impl Listeners {
     }
 }
 
+/// The status listener alone.
+pub fn bind_status(address: SocketAddr) -> Result<TcpListener, BindError> {
+    bind("status", address)
+}
+
 fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
     let error = |source| BindError::Address { what, address, source };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(error)?;

@@ -12,6 +12,7 @@ mod listeners;
 mod overheard;
 mod patient;
 mod places;
+mod responder;
 mod share;
 mod status;
 mod tls;
@@ -27,7 +28,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use listeners::{Addresses, BindError, Listeners};
+pub use listeners::{Addresses, BindError, Listeners, bind_status};
+pub use responder::serve_status;
 pub use tls::TlsError;
 
 use crate::authority::{Authority, PublicDoor};
@@ -57,7 +59,6 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let socket = listeners::bind_socket(dir)?;
     let (tell, told) = watch::channel(false);
-    let graceful = Arc::new(GracefulShutdown::new());
     let mut doors = JoinSet::new();
     let context = accept::Context {
         shared: accept::Shared {
@@ -65,7 +66,7 @@ pub async fn serve(
             metrics: Arc::new(Metrics::default()),
             share: share::Share::of_workers(authority.config().server().limits().handshake_share),
         },
-        graceful: Arc::clone(&graceful),
+        graceful: Arc::new(GracefulShutdown::new()),
         stopping: told.clone(),
     };
     doors.spawn(est::run(context.clone(), listeners.est, tls::est(&authority)?));
@@ -79,10 +80,17 @@ pub async fn serve(
     doors.spawn(jobs(Arc::clone(&authority), public, told));
 
     stop.await;
-    tracing::info!("stopping: no new connections, requests in progress are answered");
     // Nobody listening any more is as good as told.
     let _ = tell.send(true);
-    let grace = authority.config().server().limits().shutdown_grace;
+    drain(doors, context).await;
+    Ok(())
+}
+
+/// Waits, within reason, until the doors are closed and all connections have ended. They have been told to.
+async fn drain(mut doors: JoinSet<()>, context: accept::Context) {
+    tracing::info!("stopping: no new connections, requests in progress are answered");
+    let grace = context.shared.authority.config().server().limits().shutdown_grace;
+    let graceful = Arc::clone(&context.graceful);
     let drained = tokio::time::timeout(grace, async {
         while doors.join_next().await.is_some() {}
         drop(context);
@@ -94,7 +102,6 @@ pub async fn serve(
     if drained.await.is_err() {
         tracing::warn!(?grace, "some connections did not end in time and are cut");
     }
-    Ok(())
 }
 
 /// What is not done when the server stops goes on when it starts again.

@@ -88,12 +88,11 @@ impl Status {
         }
     }
 
-    /// Ready: every CA has a list to serve.
+    /// Ready: every CA has a list to serve; a responder of its own can also answer OCSP.
     fn ready(&self) -> Response<Full<Bytes>> {
-        if self.authority.cas().all(|ca| ca.has_every_list()) {
-            text(StatusCode::OK, "ready\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "not ready: a CRL is missing\n")
+        match self.authority.not_ready() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         }
     }
 }

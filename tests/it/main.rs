@@ -71,6 +71,7 @@ mod floors;
 mod history;
 mod process;
 mod record;
+mod responder;
 mod revoke_proof;
 mod serve;
 mod tls_failures;

@@ -390,7 +390,7 @@ pub(crate) async fn enrolled(house: &House, serial: &str) -> (String, Credential
 }
 
 /// A port that nobody uses: below those the system hands out by itself, so it stays free until it is bound.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 20_000 + u16::try_from(std::process::id() % 1000).unwrap() * 10;
     (0..2000)
