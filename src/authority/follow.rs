@@ -24,7 +24,7 @@ use crate::fleet::{Event, Fact, listing};
 use crate::ids::{EventNumber, HolderId, Serial};
 use crate::ledger::entry;
 use crate::store::follower::RedbFollower;
-use crate::store::{EVENTS, Head, Range, StoreError, View, event_key};
+use crate::store::{EVENTS, Head, Range, StoreError, View, copy, event_key};
 
 /// What a responder knows of the record that it follows.
 pub(super) struct Following {
@@ -81,7 +81,12 @@ impl Authority {
     /// Takes up what was recorded since the last time; to be called often. Waits for the disk. After an error all goes on as
     /// it was, and the next call tries again.
     pub fn catch_up(&self) -> Result<(), OpenError> {
-        let Some(following) = &self.following else { return Ok(()) };
+        self.take_in().map(drop)
+    }
+
+    /// [`Self::catch_up`], with the snapshot that it has looked at, and whether all lists that it names are served.
+    pub(super) fn take_in(&self) -> Result<(Box<dyn View + Send>, bool), OpenError> {
+        let Some(following) = &self.following else { return Ok((self.snapshot()?, true)) };
         let mut seen = following.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // In this order: what was whole at that moment is in a snapshot that is taken afterwards.
         let now = self.clock.now();
@@ -90,11 +95,12 @@ impl Authority {
         let snapshot = self.snapshot()?;
         let head = Head::read(&*snapshot)?;
         if replaced {
-            tracing::info!(events = head.next.0, until = %head.at, "another copy of the record was put in place");
+            tracing::info!(events = head.next.0, "another copy of the record was put in place");
         }
-        let whole_until = if written { now } else { head.at.min(now) };
+        let recorded = copy::whole_until(&*snapshot)?.unwrap_or(head.at).max(head.at);
+        let whole_until = if written { now } else { recorded.min(now) };
         let before = Timestamp::from_millis(following.known_until.load(Ordering::Acquire));
-        let whole_until = if replaced { whole_until } else { whole_until.max(before) };
+        let known_until = if replaced { whole_until } else { whole_until.max(before) };
 
         let first = seen.next == EventNumber(0);
         let news = if replaced || first { None } else { news_since(&*snapshot, seen.next, head.next)? };
@@ -113,9 +119,10 @@ impl Authority {
             seen.lists_lag = !(self.take_up_filters(&*snapshot)? && lists);
         }
         seen.next = head.next;
-        following.known_until.store(whole_until.millis(), Ordering::Release);
+        following.known_until.store(known_until.millis(), Ordering::Release);
         following.store.tell(head.next);
-        Ok(())
+        let all_lists = !seen.lists_lag;
+        Ok((snapshot, all_lists))
     }
 
     /// Up to when the record that is read now is known to be whole.

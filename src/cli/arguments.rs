@@ -117,6 +117,19 @@ pub(super) enum Command {
     Init,
     /// Serve EST, status and admin
     Serve(Serve),
+    #[command(
+        about = "Copy what a responder on another machine needs, beside the running server",
+        long_about = "Copy what 'vitae serve --only status' on another machine needs into the folder TO, beside the \
+                      running server: the standing of every certificate, the published lists, the certificates of the \
+                      CAs and the keys of the OCSP signers, and nothing else of the record. A copy that is there is \
+                      renewed; a responder that serves from it goes over to the new one by itself. A responder \
+                      answers OCSP until the 'ocsp-lifetime' of a CA has passed since the copy, so renew it well before"
+    )]
+    StatusCopy {
+        /// The folder of the copy; made if it is not there
+        #[arg(value_name = "TO")]
+        to: PathBuf,
+    },
     /// Check the policy folder
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -22,6 +22,7 @@ mod revoke;
 mod revoke_job;
 mod serve;
 mod sse;
+mod status_copy;
 mod token;
 mod transport_key;
 
@@ -89,6 +90,7 @@ async fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo(demo) => demo::run(&global, demo).await,
         Command::Init => init::run(&global).await,
         Command::Serve(serve) => serve::run(&global, serve).await,
+        Command::StatusCopy { to } => status_copy::run(&global, &to),
         Command::Config(command) => config::run(&global, &command),
         Command::Check => check::run(&global),
         // Its answer is an exit code of its own.

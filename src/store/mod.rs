@@ -5,8 +5,11 @@
 
 #[cfg(test)]
 mod contract;
+pub mod copy;
 mod fold;
 pub mod follower;
+#[cfg(test)]
+mod follower_tests;
 pub mod memory;
 #[cfg(test)]
 mod power_cut;

@@ -212,14 +212,14 @@ fn write_group<P: Projection>(
 type WriteTable<'t> = ::redb::Table<'t, &'static [u8], &'static [u8]>;
 
 /// The rows of a write transaction. A table is opened when it is first asked for, and made if it is not there.
-struct TransactionRows<'t> {
+pub(super) struct TransactionRows<'t> {
     transaction: &'t WriteTransaction,
     // Shared, so that a scan may look into other tables on its way.
     tables: RefCell<BTreeMap<Table, Rc<RefCell<WriteTable<'t>>>>>,
 }
 
 impl<'t> TransactionRows<'t> {
-    fn new(transaction: &'t WriteTransaction) -> Self {
+    pub(super) fn new(transaction: &'t WriteTransaction) -> Self {
         Self { transaction, tables: RefCell::default() }
     }
 

@@ -205,6 +205,64 @@ async fn a_server_that_was_killed_leaves_its_responders_answering() {
     server.stop();
 }
 
+/// A copy that is made beside the running server: nothing but status in it; a responder that serves from it goes over to
+/// a newer one without a stop, and then knows of a revocation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_served_elsewhere_and_replaced_under_its_responder() {
+    let house = House::ready();
+    let server = house.serve();
+    let (device, one) = enrolled(&house, "BR000001").await;
+    let (_, two) = enrolled(&house, "BR000002").await;
+    revoke(&house, &two.certificate);
+    let to = house.root().join("copy");
+    let target = to.to_str().unwrap();
+    let said = house.json(&["status-copy", target]);
+    assert!(said["certificates"].as_u64().unwrap() > 2, "{said}");
+    let names: Vec<_> = everything_in(&to).into_keys().map(|path| path.display().to_string()).collect();
+    assert!(names.iter().any(|name| name.contains("keys/ocsp-operational-")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains("/ca-") || name.contains("admin")), "{names:?}");
+    let store = fs::read(to.join("vitae.redb")).unwrap();
+    let holds = |text: &str| store.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("operational") && !holds(&device), "the copy names no device");
+
+    let policy = house.config();
+    let port = free_port();
+    let elsewhere = |arguments: &[&str]| {
+        let config = policy.to_str().unwrap();
+        house.background(&[&["--dir", target, "--config", config], arguments].concat())
+    };
+    let address = format!("127.0.0.1:{port}");
+    let responder =
+        Responder { server: elsewhere(&["serve", "--only", "status", "--listen", &address]), port };
+    let mut house = house;
+    let ready = poll(PATIENCE, || {
+        responder.asked(&mut house, |house| house.get("/ready")).filter(|(status, _)| *status == 200)
+    });
+    assert!(ready.is_some(), "{}", responder.server.log());
+    responder.comes_to_say(&mut house, &one.certificate, is_good);
+    responder.comes_to_say(&mut house, &two.certificate, is_revoked);
+    revoke(&house, &one.certificate);
+    house.ok(&["status-copy", target]);
+    responder.comes_to_say(&mut house, &one.certificate, is_revoked);
+    for path in (0..8).map(|shard| format!("/crl/{CA}/{shard}.crl")) {
+        assert_eq!(responder.asked(&mut house, |house| house.get(&path)), house.get(&path), "{path}");
+    }
+    responder.server.stop();
+
+    // Nothing but a copy is written over, and nobody goes on writing that.
+    let data = house.data().to_str().unwrap().to_owned();
+    let before = everything_in(&house.data().join("keys"));
+    let refused = house.refused(&["status-copy", &data]);
+    assert!(refused.contains("no status copy"), "{refused}");
+    assert_eq!(everything_in(&house.data().join("keys")), before);
+    server.stop();
+    house.check_is_sound();
+    for command in [&["serve"][..], &["check"]] {
+        let refused = house.refused(&[&["--dir", target], command].concat());
+        assert!(refused.contains("the last event says otherwise"), "{refused}");
+    }
+}
+
 /// A CA whose signer's key is not there gets no answer; /ready names it, and the other CAs are not touched.
 #[test]
 fn a_ca_without_its_signers_key_is_named() {
