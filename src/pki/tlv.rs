@@ -45,9 +45,8 @@ pub(super) fn nest(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) 
     out.push(tag);
     let start = out.len();
     fill(out);
-    let mut length = Vec::with_capacity(5);
-    put_length(&mut length, out.len() - start);
-    out.splice(start..start, length);
+    let (length, count) = length_octets(out.len() - start);
+    out.splice(start..start, length.into_iter().take(count));
 }
 
 /// The same, on its own.
@@ -59,17 +58,25 @@ pub(super) fn nested(tag: u8, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 /// The shortest length form, as DER asks (X.690 section 10.1).
 fn put_length(out: &mut Vec<u8>, length: usize) {
+    let (octets, count) = length_octets(length);
+    out.extend_from_slice(&octets[..count]);
+}
+
+/// The octets of a length and how many they are: no allocation, for they are made many times for each answer that is signed.
+fn length_octets(length: usize) -> ([u8; 9], usize) {
+    let mut octets = [0; 9];
     if let Ok(short) = u8::try_from(length)
         && short < 0x80
     {
-        out.push(short);
-        return;
+        octets[0] = short;
+        return (octets, 1);
     }
     let bytes = length.to_be_bytes();
     let bytes = trim_zeros(&bytes);
     // A usize has at most 8 bytes, so the count fits beside the marker bit.
-    out.push(0x80 | u8::try_from(bytes.len()).unwrap_or(8));
-    out.extend_from_slice(bytes);
+    octets[0] = 0x80 | u8::try_from(bytes.len()).unwrap_or(8);
+    octets[1..=bytes.len()].copy_from_slice(bytes);
+    (octets, 1 + bytes.len())
 }
 
 /// A non-negative INTEGER, given big-endian with or without leading zeros.
