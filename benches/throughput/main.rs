@@ -6,20 +6,27 @@
 
 mod commits;
 mod cpu;
+mod fill;
 mod filters;
+mod first;
 mod fresh;
+mod growth;
 mod kept;
+mod known;
 mod line;
 mod lists;
 mod load;
 mod measure;
 mod ocsp;
+mod peers;
 mod revoke;
 mod scene;
+mod stage;
 mod wire;
 
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -48,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--quick` for a glance; a number runs that row alone.
+/// `--quick` for a glance; a number runs that row alone; `growth` is a table of its own.
 fn run(arguments: &[String]) -> Outcome<()> {
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only: Option<u32> = arguments.iter().find_map(|argument| argument.parse().ok());
@@ -58,13 +65,20 @@ fn run(arguments: &[String]) -> Outcome<()> {
         Plan { rounds: 5, length: Duration::from_secs(2) }
     };
     let cores = thread::available_parallelism()?.get();
-    introduce(&plan, cores);
-
     let client = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores)
         .thread_name("client")
         .enable_all()
         .build()?;
+    let words: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
+    match words.as_slice() {
+        ["peers"] => return peers::measure(&client, &plan, cores),
+        ["growth"] => return growth::measure(&client, quick),
+        ["grown", folder, size] => return growth::one(&client, Path::new(folder), size.parse()?, cores),
+        _ => introduce(&plan, cores),
+    }
+
     let wanted = |row| only.is_none_or(|only| only == row);
     if [1, 2, 3, 5].into_iter().any(wanted) {
         let scene = Scene::set(cores, DEVICES)?;
@@ -81,6 +95,10 @@ fn run(arguments: &[String]) -> Outcome<()> {
             line::measure(&scene, &client, &plan)?.print();
         }
         scene.strike();
+    }
+    if wanted(6) || wanted(7) {
+        let certificates = if quick { 100_000 } else { 1_000_000 };
+        known::measure(&client, &plan, certificates, cores, &wanted)?;
     }
     if wanted(12) || wanted(13) {
         revoke::measure(&client, &plan, cores)?.print();

@@ -1,4 +1,4 @@
-//! Row 3: OCSP answers that are kept, beside a hyper server that knows nothing but those very bytes.
+//! Rows 3 and 7: OCSP answers that are kept, beside a hyper server that knows nothing but those very bytes.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use vitae::authority::Authority;
 use vitae::ids::CaName;
 use vitae::pki::certificate::Certificate;
 use vitae::pki::ocsp::{self, HashAlg};
@@ -33,7 +34,7 @@ const CERTIFICATES: usize = 1000;
 type Known = HashMap<String, (Vec<(HeaderName, HeaderValue)>, Bytes)>;
 
 /// A relying party that asks about one certificate after the other.
-struct Party {
+pub(crate) struct Party {
     stream: TcpStream,
     requests: Arc<Vec<Vec<u8>>>,
     next: usize,
@@ -51,40 +52,73 @@ impl Client for Party {
     }
 }
 
+/// Who is asked, and by how many.
+pub(crate) struct Door<'a> {
+    pub(crate) status: SocketAddr,
+    pub(crate) authority: &'a Authority,
+    pub(crate) server: &'a Runtime,
+    pub(crate) clients: usize,
+}
+
+/// Row 3: certificates that were enrolled.
 pub(crate) fn measure(scene: &Scene, client: &Runtime, plan: &Plan) -> Outcome<Row> {
     let paths = client.block_on(paths(scene))?;
-    let host = scene.addresses.status.to_string();
-    let requests: Arc<Vec<_>> = Arc::new(paths.iter().map(|path| wire::get(path, &host)).collect());
-    let known = client.block_on(learn(scene.addresses.status, &paths, &requests))?;
-    let bare = scene.server.block_on(bare(scene, known))?;
-
-    let (clients, step) = (scene.devices.len(), paths.len() / scene.devices.len());
-    let parties = |address| {
-        let party = |number| {
-            let stream = client.block_on(connect(address))?;
-            let (requests, next) = (Arc::clone(&requests), number * step);
-            Ok(Party { stream, requests, next, buffer: Vec::with_capacity(8192) })
-        };
-        (0..clients).map(party).collect::<Outcome<Vec<_>>>()
+    let door = Door {
+        status: scene.addresses.status,
+        authority: &scene.authority,
+        server: &scene.server,
+        clients: scene.devices.len(),
     };
-    let mut asking = Crowd::new(parties(scene.addresses.status)?, 0.0);
-    let mut beside = Crowd::new(parties(bare)?, 0.0);
-    let before = client.block_on(unkept(scene))?;
+    beside_hyper("3 OCSP by GET, 1000 certificates, answers kept", 0.85, &door, &paths, client, plan)
+}
+
+pub(crate) fn beside_hyper(
+    what: &'static str,
+    aim: f64,
+    door: &Door<'_>,
+    paths: &[String],
+    client: &Runtime,
+    plan: &Plan,
+) -> Outcome<Row> {
+    let host = door.status.to_string();
+    let requests: Arc<Vec<_>> = Arc::new(paths.iter().map(|path| wire::get(path, &host)).collect());
+    let known = client.block_on(learn(door.status, paths, &requests))?;
+    let bare = door.server.block_on(bare(door, known))?;
+
+    let mut asking = Crowd::new(parties(door.clients, &requests, door.status, client)?, 0.0);
+    let mut beside = Crowd::new(parties(door.clients, &requests, bare, client)?, 0.0);
+    let before = client.block_on(unkept(door.status))?;
     let row = Row::measure(
-        "3 OCSP by GET, 1000 certificates, answers kept",
+        what,
         "the same bytes from a bare hyper server",
-        0.85,
+        aim,
         plan,
         |length| asking.round(client, length),
         |length| beside.round(client, length),
     )?;
-    if client.block_on(unkept(scene))? != before {
+    if client.block_on(unkept(door.status))? != before {
         return Err("answers were signed during the rounds: what was measured is not the cache".into());
     }
     Ok(row)
 }
 
-async fn connect(address: SocketAddr) -> Outcome<TcpStream> {
+/// Each with its connection open, and each at another place of the requests.
+pub(crate) fn parties(
+    clients: usize,
+    requests: &Arc<Vec<Vec<u8>>>,
+    address: SocketAddr,
+    client: &Runtime,
+) -> Outcome<Vec<Party>> {
+    let step = requests.len() / clients;
+    let party = |number| {
+        let stream = client.block_on(connect(address))?;
+        let (requests, next) = (Arc::clone(requests), number * step);
+        Ok(Party { stream, requests, next, buffer: Vec::with_capacity(8192) })
+    };
+    (0..clients).map(party).collect()
+}
+
+pub(crate) async fn connect(address: SocketAddr) -> Outcome<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -148,12 +182,12 @@ async fn learn(address: SocketAddr, paths: &[String], requests: &[Vec<u8>]) -> O
 }
 
 /// The bare server, on the runtime of the other and with the same settings of hyper.
-async fn bare(scene: &Scene, known: Known) -> Outcome<SocketAddr> {
+async fn bare(door: &Door<'_>, known: Known) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let known = Arc::new(known);
-    let header_timeout = scene.authority.config().server().limits().header_timeout;
-    scene.server.spawn(async move {
+    let header_timeout = door.authority.config().server().limits().header_timeout;
+    door.server.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // Small answers must not wait for a full packet.
             let _ = stream.set_nodelay(true);
@@ -185,8 +219,8 @@ async fn answer_all(stream: TcpStream, known: Arc<Known>, header_timeout: Durati
 }
 
 /// How many answers had to be signed so far.
-async fn unkept(scene: &Scene) -> Outcome<u64> {
-    let mut stream = connect(scene.addresses.status).await?;
+pub(crate) async fn unkept(status: SocketAddr) -> Outcome<u64> {
+    let mut stream = connect(status).await?;
     let mut buffer = Vec::new();
     let answer = wire::exchange(&mut stream, &wire::get("/metrics", "localhost"), &mut buffer).await?;
     let text = std::str::from_utf8(answer.body)?;

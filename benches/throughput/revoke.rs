@@ -9,20 +9,17 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
-use vitae::authority::{self, Authority, Fold, JobAsked, JobStatus};
-use vitae::clock::{Clock, SystemClock, SystemRandom};
+use tokio::runtime::Runtime;
+use vitae::authority::{self, Authority, JobAsked, JobStatus};
+use vitae::clock::{SystemClock, SystemRandom};
 use vitae::config::Config;
-use vitae::fleet::{Actor, Der, Event, Fact, Issuance, Proof};
-use vitae::ids::{CaName, Digest, HolderId, JobId, MakerName, Reason, Serial};
+use vitae::ids::{CaName, JobId, Reason, Serial};
 use vitae::pki::certificate::Certificate;
 use vitae::pki::ocsp::{self, HashAlg, ParsedResponse, ParsedStatus};
-use vitae::server::{self, Listeners};
-use vitae::store::redb::RedbStore;
-use vitae::store::{Commit, Store};
 
+use crate::fill::{Filling, fill};
 use crate::measure::{Plan, Round, Row};
+use crate::stage::Stage;
 use crate::{Outcome, cpu, scene, wire};
 
 const MANY: usize = 100_000;
@@ -30,6 +27,8 @@ const FEW: usize = 10_000;
 /// As many certificates as the job puts into one commit.
 const GROUP: usize = 1000;
 const CACHE: usize = 256 << 20;
+/// A hundred questions a second cost the server next to nothing.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the job of one round did.
 struct Done {
@@ -85,60 +84,8 @@ fn millis(length: Duration) -> f64 {
 async fn furnish(dir: &Path, config: &Config, count: usize) -> Outcome<Serial> {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     authority::init(dir, Arc::new(config.clone()), clock, random).await?;
-    let store = RedbStore::open(&dir.join("vitae.redb"), CACHE, Arc::new(Fold))?;
-    let maker: MakerName = "brannoc".parse()?;
-    let numbers: Vec<usize> = (0..count).collect();
-    let mut last = Serial::from_bytes([0; 16]);
-    for some in numbers.chunks(GROUP) {
-        let mut events = Vec::new();
-        let now = SystemClock.now();
-        for n in some {
-            let plate = format!("BULK{n:06}");
-            let device = HolderId::device(&maker, "P3", &plate);
-            last = Serial::generate(now, &SystemRandom);
-            let fact = Fact::DeviceRegistered {
-                device: device.clone(),
-                maker: maker.clone(),
-                model: "P3".to_owned(),
-                serial: plate.clone(),
-                udi_di: None,
-                site: Some("SUH".to_owned()),
-                lot: Some("L2307".to_owned()),
-                owner: Some("SUH".to_owned()),
-                stage: "clinical-use".parse()?,
-                marks: BTreeSet::new(),
-            };
-            events.push(Event { actor: Actor::System, fact });
-            let issuance = Issuance {
-                serial: last,
-                ca: "operational".parse()?,
-                profile: "ldev".parse()?,
-                profile_version: Digest::of(b"bulk"),
-                holder: device,
-                stage: Some("clinical-use".parse()?),
-                stage_event: None,
-                owner: Some("SUH".to_owned()),
-                proof: Proof::Authority,
-                approval: None,
-                replaces: None,
-                overlap_ends: None,
-                after_expiry: None,
-                not_before: now,
-                not_after: now + Duration::from_secs(30 * 24 * 3600),
-                renew: None,
-                key: Digest::of(plate.as_bytes()),
-                shard: 0,
-                source: None,
-                server_key: false,
-                // As large as a certificate is.
-                certificate: Der(vec![0x30; 700]),
-            };
-            events.push(Event { actor: Actor::System, fact: Fact::CertificateIssued(Box::new(issuance)) });
-        }
-        store.commit(Commit { at: now, events, expected: Vec::new() }).await?;
-    }
-    store.shutdown();
-    Ok(last)
+    let filling = Filling { first: 0, count, revoked: 0, shards: 1 };
+    fill(dir, &filling).await?.pop().ok_or_else(|| "a record without certificates".into())
 }
 
 /// Revokes all of them on a server of its own.
@@ -150,22 +97,9 @@ fn job(
     last: Serial,
     cores: usize,
 ) -> Outcome<Done> {
-    let server =
-        Builder::new_multi_thread().worker_threads(cores).thread_name("server").enable_all().build()?;
-    let listeners = {
-        let _inside = server.enter();
-        Listeners::bind_anywhere()?
-    };
-    let addresses = listeners.addresses()?;
-    let config = Arc::new(config.with_listeners(addresses.est, addresses.status, addresses.admin));
-    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let authority = Arc::new(server.block_on(Authority::open(dir, config, clock, random))?);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let served = server.spawn({
-        let (authority, dir) = (Arc::clone(&authority), dir.to_owned());
-        async move { server::serve(authority, listeners, &dir, async { stopped.await.unwrap_or(()) }).await }
-    });
-    let request = question(&authority, last)?;
+    let stage = Stage::open(dir, config, cores)?;
+    let (authority, server) = (&stage.authority, &stage.server);
+    let request = question(authority, last)?;
     let before = cpu::spent();
     let begun = Instant::now();
     let asked = JobAsked {
@@ -175,19 +109,16 @@ fn job(
         confirm: count as u64,
     };
     let operator = authority.local_operator()?;
-    let asking = server.spawn(Arc::clone(&authority).revoke_where(operator, asked));
-    let last_answer = client.block_on(until_revoked(addresses.status, &request, begun))?;
+    let asking = server.spawn(Arc::clone(authority).revoke_where(operator, asked));
+    let last_answer = client.block_on(until_revoked(stage.addresses.status, &request, begun, PAUSE))?;
     let job = server.block_on(asking)??.job;
-    let (took, spent, proven) = server.block_on(until_done(&authority, job, begun, &before))?;
-    // A server that has ended needs no word.
-    let _ = stop.send(());
-    server.block_on(served)??;
-    authority.shutdown();
+    let (took, spent, proven) = server.block_on(until_done(authority, job, begun, &before))?;
+    stage.strike()?;
     let each = u32::try_from(took.as_micros() / count as u128)?;
     Ok(Done { round: Round { took, latencies: vec![each; count], spent }, last_answer, proven })
 }
 
-fn question(authority: &Authority, serial: Serial) -> Outcome<Vec<u8>> {
+pub(crate) fn question(authority: &Authority, serial: Serial) -> Outcome<Vec<u8>> {
     let name: CaName = "operational".parse()?;
     let ca = authority.ca(&name).ok_or("there is no CA operational")?;
     let issuer = Certificate::from_der(ca.certificate())?;
@@ -200,8 +131,13 @@ fn question(authority: &Authority, serial: Serial) -> Outcome<Vec<u8>> {
     Ok([head.into_bytes(), asked].concat())
 }
 
-/// Asks a hundred times a second, which costs the server next to nothing.
-async fn until_revoked(address: std::net::SocketAddr, request: &[u8], begun: Instant) -> Outcome<Duration> {
+/// Asks again after each pause.
+pub(crate) async fn until_revoked(
+    address: std::net::SocketAddr,
+    request: &[u8],
+    begun: Instant,
+    pause: Duration,
+) -> Outcome<Duration> {
     let mut stream = TcpStream::connect(address).await?;
     let mut buffer = Vec::new();
     loop {
@@ -212,7 +148,7 @@ async fn until_revoked(address: std::net::SocketAddr, request: &[u8], begun: Ins
         if matches!(basic.singles[0].status, ParsedStatus::Revoked { .. }) {
             return Ok(begun.elapsed());
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

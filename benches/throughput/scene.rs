@@ -86,7 +86,7 @@ impl Scene {
             let authority = Arc::new(Authority::open(&dir, config, clock, random).await?);
             let trust = Trust::from_pem(&fs::read_to_string(dir.join("ca/chain.pem"))?)?;
             let units = belt(&authority, &trust, addresses.est, devices).await?;
-            let devices = fleet(&authority, &trust, addresses.est, devices).await?;
+            let devices = fleet(&authority, &trust, addresses.est, 0..devices).await?;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>((authority, devices, units))
         })?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -225,14 +225,15 @@ async fn enrolled(
     Ok(Arc::new(tls))
 }
 
-async fn fleet(
+/// Devices of these numbers.
+pub(crate) async fn fleet(
     authority: &Arc<Authority>,
     trust: &Trust,
     address: SocketAddr,
-    count: usize,
+    numbers: std::ops::Range<usize>,
 ) -> Outcome<Vec<Device>> {
     let mut lives = JoinSet::new();
-    for number in 0..count {
+    for number in numbers {
         let (authority, trust) = (Arc::clone(authority), trust.clone());
         lives.spawn(async move { live(&authority, &trust, address, number).await });
     }
