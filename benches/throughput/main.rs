@@ -18,7 +18,6 @@ mod lists;
 mod load;
 mod measure;
 mod ocsp;
-mod peers;
 mod revoke;
 mod scene;
 mod stage;
@@ -73,7 +72,6 @@ fn run(arguments: &[String]) -> Outcome<()> {
     let words: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
     match words.as_slice() {
-        ["peers"] => return peers::measure(&client, &plan, cores),
         ["growth"] => return growth::measure(&client, quick),
         ["grown", folder, size] => return growth::one(&client, Path::new(folder), size.parse()?, cores),
         _ => introduce(&plan, cores),
