@@ -15,12 +15,13 @@ use tempfile::NamedTempFile;
 use super::Authority;
 use super::error::OpenError;
 use super::files;
+use super::filter::FilterState;
 use super::list_file::sync_folder;
 use super::own::{OCSP, Own};
 use super::publish::PublishedCrl;
 use crate::clock::Timestamp;
 use crate::fleet::Event;
-use crate::fleet::rows::{self, CA, CERTIFICATE, CERTIFICATE_BY_HOLDER, CRL, SHARD};
+use crate::fleet::rows::{self, CA, CERTIFICATE, CERTIFICATE_BY_HOLDER, CRL, FILTER, SHARD};
 use crate::fleet::standing::Standing;
 use crate::ids::HolderId;
 use crate::store::copy::{whole_until, write_copy};
@@ -116,6 +117,9 @@ impl Authority {
         for ca in self.cas() {
             let from = files::ca_certificate(&self.dir, ca.name());
             files::replace(&files::ca_certificate(to, ca.name()), &fs::read(from)?)?;
+            if let FilterState::Published(filter) = self.filter(ca.name()) {
+                files::replace(&files::filter(to, ca.name()), &filter.der)?;
+            }
             for lists in ca.lists().values() {
                 let shard = lists.complete.shard.shard;
                 let delta = lists.delta.as_ref().map(|delta| (files::delta_crl(to, ca.name(), shard), delta));
@@ -140,7 +144,7 @@ impl Authority {
 
     /// How many certificates were copied.
     fn copy_rows(&self, view: &dyn View, signers: &[Own], rows: &mut dyn Rows) -> Result<u64, StoreError> {
-        for table in [LOG, CA, CRL, SHARD] {
+        for table in [LOG, CA, CRL, SHARD, FILTER] {
             each(view, table, |key, value| rows.put(table, key, value))?;
         }
         let mut certificates = 0;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vitae::authority::Authority;
+use vitae::authority::{Authority, FilterState};
 use vitae::clock::{Clock, ManualClock, SystemClock, SystemRandom};
 use vitae::config::Config;
 use vitae::ids::Digest;
@@ -76,6 +76,11 @@ fn is_revoked(status: &ParsedStatus) -> bool {
     matches!(status, ParsedStatus::Revoked { reason: Some(1), .. })
 }
 
+/// Every list of the CA, and its filter or that it is awaited.
+fn published_of_ca() -> impl Iterator<Item = String> {
+    (0..8).map(|shard| format!("/crl/{CA}/{shard}.crl")).chain([format!("/crl/{CA}/filter")])
+}
+
 fn revoke(house: &House, certificate: &Certificate) {
     house.ok(&["revoke", &certificate.serial().unwrap().to_string(), "--reason", "key-compromise"]);
 }
@@ -120,7 +125,7 @@ async fn responders_follow_the_server_on_the_same_file() {
     for responder in &responders {
         responder.comes_to_say(&mut house, &two.certificate, is_revoked);
         responder.comes_to_say(&mut house, &one.certificate, is_good);
-        for path in (0..8).map(|shard| format!("/crl/{CA}/{shard}.crl")) {
+        for path in published_of_ca() {
             let published = house.get(&path).unwrap();
             let told = poll(PATIENCE, || {
                 responder.asked(&mut house, |house| house.get(&path)).filter(|told| *told == published)
@@ -244,7 +249,7 @@ async fn a_copy_is_served_elsewhere_and_replaced_under_its_responder() {
     revoke(&house, &one.certificate);
     house.ok(&["status-copy", target]);
     responder.comes_to_say(&mut house, &one.certificate, is_revoked);
-    for path in (0..8).map(|shard| format!("/crl/{CA}/{shard}.crl")) {
+    for path in published_of_ca() {
         assert_eq!(responder.asked(&mut house, |house| house.get(&path)), house.get(&path), "{path}");
     }
     responder.server.stop();
@@ -341,6 +346,11 @@ async fn a_record_that_nobody_writes_grows_old() {
     assert_eq!(status, ParsedStatus::Unknown);
     assert_eq!(said.this_update, clock.now().whole_second());
     assert_eq!(follower.not_ready(), None);
+    written.publish_filters().await.unwrap();
+    let FilterState::Published(made) = written.filter(&CA.parse().unwrap()) else { panic!("no filter") };
+    follower.catch_up().unwrap();
+    let FilterState::Published(told) = follower.filter(&CA.parse().unwrap()) else { panic!("not told") };
+    assert_eq!(told.der, made.der, "a filter is taken up as lists are");
     drop(written);
     let known = clock.now().whole_second();
     assert!(known > last);
