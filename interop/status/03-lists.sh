@@ -45,7 +45,9 @@ imported() {
         crlutil -I -d sql:nss -t 1 -u "$(<"${list%.pem}.url")" -i "${list%.pem}.crl" >imported.txt 2>&1
         crlutil -L -d sql:nss -n issuer >imported.txt
         number=$(openssl crl -in "$list" -noout -crlnumber | sed 's/^crlNumber=\(0x\)\?//')
-        has imported.txt "Data: $((16#$number)) "
+        # It shows a large number as octets, in lower case with colons.
+        number=$(sed 's/\(..\)/\1:/g; s/:$//' <<<"${number,,}")
+        has imported.txt "^ *$number\$"
     done
 }
 
