@@ -95,7 +95,7 @@ fn registered(plate: &str) -> Outcome<(HolderId, Fact)> {
 }
 
 /// The barest: no stage, no owner, no bytes.
-fn issuance(serial: Serial, holder: HolderId, now: Timestamp) -> Outcome<Issuance> {
+pub(crate) fn issuance(serial: Serial, holder: HolderId, now: Timestamp) -> Outcome<Issuance> {
     Ok(Issuance {
         serial,
         ca: "operational".parse()?,

@@ -9,13 +9,13 @@ use tokio::runtime::Runtime;
 use vitae::authority::{self, Authority, Fold};
 use vitae::clock::{Clock, SystemClock, SystemRandom, Timestamp};
 use vitae::config::Config;
-use vitae::fleet::{Actor, Cause, Der, Event, Fact, Issuance, Proof};
+use vitae::fleet::{Actor, Cause, Event, Fact};
 use vitae::ids::{CaName, Digest, HolderId, Reason, Serial};
 use vitae::store::redb::RedbStore;
 use vitae::store::{Commit, Store};
 
 use crate::measure::{Plan, Round, Row, micros};
-use crate::{Outcome, cpu, scene};
+use crate::{Outcome, cpu, fill, scene};
 
 /// Small, so that the pages of the store do not hide what a list takes.
 const CACHE: usize = 16 << 20;
@@ -153,27 +153,5 @@ pub(crate) async fn made(
 }
 
 fn issued(serial: Serial, now: Timestamp) -> Outcome<Fact> {
-    Ok(Fact::CertificateIssued(Box::new(Issuance {
-        serial,
-        ca: "operational".parse()?,
-        profile: "ldev".parse()?,
-        profile_version: Digest::of(b"a profile"),
-        holder: HolderId::authority(),
-        stage: None,
-        stage_event: None,
-        owner: None,
-        proof: Proof::Authority,
-        approval: None,
-        replaces: None,
-        overlap_ends: None,
-        after_expiry: None,
-        not_before: now,
-        not_after: now + Duration::from_secs(90 * 24 * 3600),
-        renew: None,
-        key: Digest::of(b"a key"),
-        shard: 0,
-        source: None,
-        server_key: false,
-        certificate: Der(Vec::new()),
-    })))
+    Ok(Fact::CertificateIssued(Box::new(fill::issuance(serial, HolderId::authority(), now)?)))
 }
